@@ -1,0 +1,70 @@
+# `make help` lists the targets. Everything runs in .venv, which `make` creates itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROTOS := $(wildcard protos/modelkeep/v1/*.proto)
+GENERATED := src/modelkeep/v1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check protos fmt bench e2e lock baseline clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Create .venv with exactly the locked packages
+
+$(STAMP): deploy/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"modelkeep needs Python 3.11 or newer, this is {v[0]}.{v[1]}: set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Push, promote and pull a real model, in under 90 seconds
+	@$(BIN)/python tests/e2e/demo.py
+
+test: $(STAMP) ## Run all tests (starts its own Postgres and S3)
+	@$(BIN)/python -m pytest -n 2
+
+check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code, all tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/buf lint protos
+	@$(BIN)/buf format --exit-code --diff protos
+	@$(BIN)/buf breaking protos --against protos/baseline.binpb
+	@$(MAKE) --no-print-directory protos
+	@git diff --exit-code --stat -- $(GENERATED)
+	@$(MAKE) --no-print-directory test
+
+protos: $(STAMP) ## Generate src/modelkeep/v1 from protos/
+	@rm -f $(GENERATED)/*_pb2*.py $(GENERATED)/*_pb2*.pyi
+	@$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+		--python_out=src --mypy_out=src --grpc_python_out=src --mypy_grpc_out=src $(PROTOS)
+
+baseline: $(STAMP) ## Accept the present contract as the one `buf breaking` compares with (at a release)
+	@$(BIN)/buf build protos -o protos/baseline.binpb
+
+fmt: $(STAMP) ## Format everything
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/buf format -w protos
+
+bench: $(STAMP) ## Measure against the direct path, in one run; figures in build/bench/*.json
+	@$(BIN)/python -m pytest --version >/dev/null
+	@$(BIN)/python tests/bench/run.py
+
+e2e: $(STAMP) ## Slower checks from outside: the documentation's grpcurl lines, run for real
+	@$(BIN)/python -m pytest tests/e2e
+
+lock: $(STAMP) ## Resolve the dependencies again
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--all-extras --group dev --no-emit-package modelkeep --custom-compile-command "make lock" \
+		pyproject.toml -o deploy/requirements.lock
+
+clean: ## Remove everything that was built
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,99 @@
+"""The only reader of the environment.
+
+Every `MODELKEEP_*` key is listed here once. A key nobody knows refuses to start, because a
+misspelt setting that is silently ignored is found in production.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+PREFIX = "MODELKEEP_"
+CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
+"""Keys that the client reads; the server allows them to be set."""
+TEST_PREFIX = "MODELKEEP_TEST_"
+DEFAULT_LISTEN = "127.0.0.1:7420"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says which key and why."""
+
+
+def _boolean(text: str) -> bool:
+    values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in values:
+        raise ValueError("expected true or false")
+    return values[text.lower()]
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise ValueError("expected a whole number above 0")
+    return int(text)
+
+
+def _services(text: str) -> frozenset[str]:
+    chosen = frozenset(part.strip() for part in text.split(","))
+    if not chosen or not chosen <= SERVICES:
+        raise ValueError(f"expected some of {', '.join(sorted(SERVICES))}, separated by commas")
+    return chosen
+
+
+SERVICES = frozenset({"registry", "artifact"})
+_PARSERS = {
+    str: str,
+    bool: _boolean,
+    int: _positive,
+    frozenset[str]: _services,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the server needs to know; each field is the key `MODELKEEP_<FIELD>`."""
+
+    database_url: str = field(repr=False)
+    s3_endpoint: str
+    s3_access_key: str = field(repr=False)
+    s3_secret_key: str = field(repr=False)
+    s3_bucket: str = "modelkeep"
+    s3_region: str = "us-east-1"
+    s3_secure: bool = True
+    listen: str = DEFAULT_LISTEN
+    services: frozenset[str] = SERVICES
+    log_level: str = "info"
+    log_format: str = "json"
+    database_pool_size: int = 16
+    s3_threads: int = 16
+    upload_memory_mib: int = 128
+    drain_timeout_s: int = 30
+
+
+def from_environ(environ: Mapping[str, str]) -> Config:
+    """Build the configuration, or raise `ConfigError` naming the first thing that is wrong."""
+    known = {PREFIX + f.name.upper(): f for f in fields(Config)}
+    _refuse_unknown(environ, known.keys() | CLIENT_KEYS)
+    values = {}
+    for key, setting in known.items():
+        if key not in environ:
+            continue
+        try:
+            values[setting.name] = _PARSERS[setting.type](environ[key])  # type: ignore[index]
+        except ValueError as error:
+            raise ConfigError(f"{key} is {environ[key]!r}: {error}") from None
+    missing = sorted(_required() - values.keys())
+    if missing:
+        keys = ", ".join(PREFIX + name.upper() for name in missing)
+        raise ConfigError(f"not set: {keys}. `modelkeep dev` needs none of them.")
+    return Config(**values)  # type: ignore[arg-type]
+
+
+def _required() -> set[str]:
+    return {"database_url", "s3_endpoint", "s3_access_key", "s3_secret_key"}
+
+
+def _refuse_unknown(environ: Mapping[str, str], known: set[str]) -> None:
+    for key in sorted(environ):
+        if key.startswith(PREFIX) and not key.startswith(TEST_PREFIX) and key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0)[0]
+            raise ConfigError(f"unknown setting {key}; did you mean {near}?")

@@ -1,0 +1,122 @@
+"""Everything that can go wrong, in our words.
+
+Each class is one meaning; `transport/errors.py` gives each one gRPC status. `reason` is the stable,
+machine-readable name clients may switch on. The message is one plain sentence for a person, and
+says what to do next where there is something to do.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+class ModelkeepError(Exception):
+    """Something the caller can be told about.
+
+    Args:
+        message: one sentence for a person.
+        metadata: facts a program may want (names, offsets, limits), as strings.
+    """
+
+    reason = "UNKNOWN"
+
+    def __init__(self, message: str, *, reason: str = "", **metadata: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or type(self).reason
+        self.metadata: Mapping[str, str] = {key: str(value) for key, value in metadata.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field that is not acceptable: its path in the request, and why."""
+
+    field: str
+    description: str
+
+
+class InvalidArgument(ModelkeepError):
+    """The request is malformed whatever the state of the registry; lists every violation."""
+
+    reason = "INVALID_ARGUMENT"
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+
+
+class Unauthenticated(ModelkeepError):
+    """Nobody we know is calling."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(ModelkeepError):
+    """The caller is known and may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class NotFound(ModelkeepError):
+    """No such resource, or none the caller may know of."""
+
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(ModelkeepError):
+    """The name is taken."""
+
+    reason = "ALREADY_EXISTS"
+
+
+class RequestIdReused(AlreadyExists):
+    """The same request_id came with another request."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class FailedPrecondition(ModelkeepError):
+    """A rule of the registry forbids this in its present state."""
+
+    reason = "FAILED_PRECONDITION"
+
+
+class Aborted(ModelkeepError):
+    """Somebody else was faster; read again and decide again."""
+
+    reason = "ABORTED"
+
+
+class StaleEtag(Aborted):
+    """The resource changed since its etag was read."""
+
+    reason = "STALE_ETAG"
+
+
+class OutOfRange(ModelkeepError):
+    """An offset outside what exists or is expected next."""
+
+    reason = "OUT_OF_RANGE"
+
+
+class ResourceExhausted(ModelkeepError):
+    """A limit is reached; the message names it."""
+
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class DataLoss(ModelkeepError):
+    """Bytes are not what their checksum says."""
+
+    reason = "DATA_LOSS"
+
+
+class Unavailable(ModelkeepError):
+    """Something we depend on does not answer now; a retry may succeed."""
+
+    reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(ModelkeepError):
+    """The time the caller gave, or our own limit, has passed."""
+
+    reason = "DEADLINE_EXCEEDED"
