@@ -44,6 +44,11 @@ class InvalidArgument(ModelkeepError):
         super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
 
 
+def invalid(description: str, field: str = "") -> InvalidArgument:
+    """An `InvalidArgument` with one violation; '' is the value itself, for the caller to place."""
+    return InvalidArgument([Violation(field, description)])
+
+
 class Unauthenticated(ModelkeepError):
     """Nobody we know is calling."""
 

@@ -1,0 +1,217 @@
+"""Resource names: what they are made of, and their one spelling."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from modelkeep.domain import checks, errors, limits, paths, semver
+
+_NAMESPACE = re.compile(r"namespaces/([^/]+)")
+_MODEL = re.compile(r"namespaces/([^/]+)/models/([^/]+)")
+_VERSION = re.compile(r"namespaces/([^/]+)/models/([^/]+)/versions/([^/]+)")
+_ALIAS = re.compile(r"namespaces/([^/]+)/models/([^/]+)/aliases/([^/]+)")
+_FILE = re.compile(r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/files/(.+)", re.DOTALL)
+_BLOB = re.compile(r"namespaces/([^/]+)/blobs/([^/]+)")
+_UPLOAD = re.compile(r"namespaces/([^/]+)/uploads/([0-9a-f]{32})")
+
+RESERVED_ALIASES = frozenset({"latest", "development", "staging", "production", "archived"})
+
+
+def _match(pattern: re.Pattern[str], text: str, form: str) -> tuple[str, ...]:
+    longest = 4 * limits.ID_CHARS + limits.PATH_BYTES
+    found = pattern.fullmatch(text) if len(text) <= longest else None
+    if found is None:
+        shown = checks.shown(text)
+        raise errors.invalid(f"{shown} does not match {form}")
+    return found.groups()
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceName:
+    """`namespaces/{namespace}`."""
+
+    namespace: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        return cls(*_match(_NAMESPACE, text, "namespaces/{namespace}"))
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """`namespaces/{namespace}/models/{model}`."""
+
+    namespace: str
+    model: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+            found.id("", self.model)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        return cls(*_match(_MODEL, text, "namespaces/{namespace}/models/{model}"))
+
+    @property
+    def parent(self) -> NamespaceName:
+        """The namespace it is in."""
+        return NamespaceName(self.namespace)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/models/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionName:
+    """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
+
+    namespace: str
+    model: str
+    version: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+            found.id("", self.model)
+            with found.at(""):
+                semver.parse(self.version)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/models/{model}/versions/{semver}"
+        return cls(*_match(_VERSION, text, form))
+
+    @property
+    def parent(self) -> ModelName:
+        """The model it is a version of."""
+        return ModelName(self.namespace, self.model)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/models/{self.model}/versions/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class AliasName:
+    """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
+
+    namespace: str
+    model: str
+    alias: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+            found.id("", self.model)
+            found.id("", self.alias)
+            found.require(
+                self.alias not in RESERVED_ALIASES,
+                "",
+                f"{self.alias!r} is reserved; choose another alias",
+            )
+            found.require(
+                not semver.is_selector(self.alias),
+                "",
+                f"{checks.shown(self.alias)} looks like a version or a range; choose another alias",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/models/{model}/aliases/{alias}"
+        return cls(*_match(_ALIAS, text, form))
+
+    @property
+    def parent(self) -> ModelName:
+        """The model it is an alias in."""
+        return ModelName(self.namespace, self.model)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/models/{self.model}/aliases/{self.alias}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileName:
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/files/{path=**}`."""
+
+    version: VersionName
+    path: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found, found.at(""):
+            paths.check(self.path)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/models/{model}/versions/{semver}/files/{path}"
+        version, path = _match(_FILE, text, form)
+        return cls(VersionName.parse(version), path)
+
+    @property
+    def namespace(self) -> str:
+        """Id of the namespace it is in."""
+        return self.version.namespace
+
+    def __str__(self) -> str:
+        return f"{self.version}/files/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class BlobName:
+    """`namespaces/{namespace}/blobs/{digest}`."""
+
+    namespace: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+            found.digest("", self.digest)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        return cls(*_match(_BLOB, text, "namespaces/{namespace}/blobs/{digest}"))
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/blobs/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadName:
+    """`namespaces/{namespace}/uploads/{upload}`; the id is 32 hex digits."""
+
+    namespace: str
+    upload: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        return cls(*_match(_UPLOAD, text, "namespaces/{namespace}/uploads/{upload}"))
+
+    @property
+    def parent(self) -> NamespaceName:
+        """The namespace it is in."""
+        return NamespaceName(self.namespace)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/uploads/{self.upload}"
+
+
+Resource = NamespaceName | ModelName | VersionName | AliasName | FileName | BlobName | UploadName
+"""Whatever a caller may do something to."""

@@ -1,0 +1,40 @@
+"""The stages of a version's life, and the moves between them."""
+
+from modelkeep.domain import checks, errors
+
+DEVELOPMENT = "development"
+STAGING = "staging"
+PRODUCTION = "production"
+ARCHIVED = "archived"
+
+STAGES = (DEVELOPMENT, STAGING, PRODUCTION, ARCHIVED)
+
+MOVES = {
+    DEVELOPMENT: frozenset({STAGING, ARCHIVED}),
+    STAGING: frozenset({PRODUCTION, DEVELOPMENT, ARCHIVED}),
+    PRODUCTION: frozenset({STAGING, ARCHIVED}),
+    ARCHIVED: frozenset({DEVELOPMENT, STAGING}),
+}
+
+SERVING = frozenset({STAGING, PRODUCTION})
+"""Stages in which somebody relies on the version: it cannot be deleted there."""
+
+
+def check(stage: str) -> None:
+    """Raise `errors.InvalidArgument` unless there is such a stage."""
+    if stage not in STAGES:
+        why = f"{checks.shown(stage)} is not a stage; there are {', '.join(STAGES)}"
+        raise errors.invalid(why)
+
+
+def require_move(version: object, origin: str, target: str) -> None:
+    """Raise `errors.FailedPrecondition` unless the move exists."""
+    if target in MOVES[origin]:
+        return
+    possible = ", ".join(stage for stage in STAGES if stage in MOVES[origin])
+    raise errors.FailedPrecondition(
+        f"{version} is in {origin} and cannot move to {target}; it can move to {possible}",
+        reason="STAGE_MOVE_NOT_ALLOWED",
+        origin=origin,
+        target=target,
+    )
