@@ -1,0 +1,126 @@
+"""The one place where S3, HTTP and socket errors become ours."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import minio.error
+import urllib3.exceptions
+
+from modelkeep.blobs import s3_connection
+from modelkeep.domain import errors
+
+OBJECT_MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
+_WRONG_CHECKSUM = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
+_KEYS_REFUSED = frozenset(
+    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed"}
+)
+_CLOCK_WRONG = frozenset({"RequestTimeTooSkewed"})
+_OVERLOADED = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "OperationAborted"})
+_TRANSPORT_ERRORS = (
+    urllib3.exceptions.HTTPError,
+    minio.error.ServerError,
+    minio.error.InvalidResponseError,
+    OSError,
+)
+
+
+@contextlib.contextmanager
+def translated(settings: s3_connection.S3Settings) -> Iterator[None]:
+    """Raise the domain's errors for whatever the store or the way to it raises inside."""
+    try:
+        yield
+    except minio.error.S3Error as error:
+        raise _from_answer(error, settings) from error
+    except _TRANSPORT_ERRORS as error:
+        raise _unavailable(settings, _innermost(error)) from error
+
+
+def _from_answer(
+    error: minio.error.S3Error, settings: s3_connection.S3Settings
+) -> errors.ModelkeepError:
+    code, status = error.code or "", error.response.status
+    for codes, make in _MEANINGS:
+        if code in codes:
+            return make(settings, code)
+    if status >= 500:  # noqa: PLR2004 - HTTP: the server's own fault
+        return _unavailable(settings, f"{code}: {error.message}")
+    return errors.FailedPrecondition(
+        f"The object store at {settings.endpoint} refuses the request ({code}: {error.message}); "
+        "check that it is a complete S3 store.",
+        reason="STORE_REFUSED",
+    )
+
+
+def _unavailable(settings: s3_connection.S3Settings, cause: object) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"The object store at {settings.endpoint} does not answer ({cause}); try again shortly.",
+        reason="STORE_UNAVAILABLE",
+    )
+
+
+def _missing(settings: s3_connection.S3Settings, code: str) -> errors.NotFound:
+    return errors.NotFound(
+        f"The object store at {settings.endpoint} has no such object or upload ({code})."
+    )
+
+
+def _corrupt(settings: s3_connection.S3Settings, code: str) -> errors.DataLoss:
+    return errors.DataLoss(
+        f"The bytes that reached the object store at {settings.endpoint} are not the ones that "
+        f"were checksummed ({code}); send them again."
+    )
+
+
+def no_bucket(settings: s3_connection.S3Settings, _code: str = "") -> errors.FailedPrecondition:
+    """What to say when the bucket is not there."""
+    return errors.FailedPrecondition(
+        f"The object store at {settings.endpoint} has no bucket {settings.bucket!r}; create it, or "
+        "set MODELKEEP_S3_BUCKET to one that exists.",
+        reason="STORE_BUCKET_MISSING",
+    )
+
+
+def _refused(settings: s3_connection.S3Settings, code: str) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        f"The object store at {settings.endpoint} refuses our access to bucket "
+        f"{settings.bucket!r} ({code}); check MODELKEEP_S3_ACCESS_KEY, MODELKEEP_S3_SECRET_KEY and "
+        "MODELKEEP_S3_REGION, and what they allow.",
+        reason="STORE_ACCESS_REFUSED",
+    )
+
+
+def _skewed(settings: s3_connection.S3Settings, code: str) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(
+        f"The clocks of this machine and of the object store at {settings.endpoint} differ too "
+        f"much ({code}); set both by NTP.",
+        reason="STORE_CLOCK_SKEWED",
+    )
+
+
+def _overloaded(settings: s3_connection.S3Settings, code: str) -> errors.Unavailable:
+    return _unavailable(settings, code)
+
+
+_MEANINGS: tuple[
+    tuple[frozenset[str], Callable[[s3_connection.S3Settings, str], errors.ModelkeepError]], ...
+] = (
+    (OBJECT_MISSING, _missing),
+    (frozenset({"NoSuchBucket"}), no_bucket),
+    (_WRONG_CHECKSUM, _corrupt),
+    (_KEYS_REFUSED, _refused),
+    (_CLOCK_WRONG, _skewed),
+    (_OVERLOADED, _overloaded),
+)
+
+
+def _innermost(error: BaseException) -> str:
+    """The reason in one phrase: urllib3 wraps it in its retries and in the object's URL."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _innermost(reason)
+    cause = error.__cause__ if isinstance(error, urllib3.exceptions.HTTPError) else None
+    if isinstance(cause, OSError):
+        return _innermost(cause)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,184 @@
+"""The S3 requests that carry bodies or checksums, signed without hashing the body.
+
+The SDK's own uploads hash every body with SHA-256 in the uploading thread. We sign
+UNSIGNED-PAYLOAD and send `x-amz-checksum-crc32c`, which the store checks against what arrived.
+"""
+
+import base64
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from urllib import parse
+from xml.etree import ElementTree as ET
+
+import minio.credentials.credentials
+import minio.error
+import minio.helpers
+import minio.signer
+import minio.time
+import minio.xml
+import urllib3
+
+from modelkeep.blobs import s3_connection, store
+
+CRC32C_HEADER = "x-amz-checksum-crc32c"
+_UNSIGNED = "UNSIGNED-PAYLOAD"
+_PIECE_BYTES = 1 << 20
+_SUCCESS = frozenset({200, 204})
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+    """The body was not sent to its end because nobody waits for it any more."""
+
+
+class Body:
+    """Buffers on their way to a socket; iterable again for a retry, until it is cancelled.
+
+    Sent piece by piece, so that a time-out measures progress and a cancellation is noticed.
+    """
+
+    def __init__(self, buffers: store.Buffers) -> None:
+        self._buffers = buffers
+        self._cancelled = threading.Event()
+        self.size_bytes = sum(len(buffer) for buffer in buffers)
+
+    def cancel(self) -> None:
+        """Stop at the next piece; the connection is then closed and the store drops the rest."""
+        self._cancelled.set()
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for buffer in self._buffers:
+            view = memoryview(buffer)
+            for start in range(0, len(view), _PIECE_BYTES):
+                if self._cancelled.is_set():
+                    raise Cancelled
+                yield view[start : start + _PIECE_BYTES]
+
+
+class SignedRequests:
+    """Synchronous uploads to one bucket; raises the SDK's and urllib3's errors."""
+
+    def __init__(self, settings: s3_connection.S3Settings, http: urllib3.PoolManager) -> None:
+        self._bucket = settings.bucket
+        self._region = settings.region
+        self._url = minio.helpers.BaseURL(settings.url, settings.region)
+        self._keys = minio.credentials.credentials.Credentials(
+            settings.access_key, settings.secret_key
+        )
+        self._http = http
+
+    def put(self, key: str, body: Body, crc32c: int) -> None:
+        """PutObject."""
+        self._send("PUT", key, body=body, headers={CRC32C_HEADER: crc32c_text(crc32c)})
+
+    def start_multipart(self, key: str) -> str:
+        """CreateMultipartUpload, announcing the checksum that each part will carry."""
+        headers = {
+            "x-amz-checksum-algorithm": "CRC32C",
+            "content-type": "application/octet-stream",
+        }
+        answer = self._send("POST", key, query={"uploads": ""}, headers=headers)
+        return _text(_xml(answer), "UploadId")
+
+    def put_part(
+        self, key: str, multipart_id: str, number: int, body: Body, crc32c: int
+    ) -> store.PartTag:
+        """UploadPart."""
+        answer = self._send(
+            "PUT",
+            key,
+            query={"partNumber": str(number), "uploadId": multipart_id},
+            body=body,
+            headers={CRC32C_HEADER: crc32c_text(crc32c)},
+        )
+        return store.PartTag(number, answer.headers.get("etag", "").strip('"'), crc32c)
+
+    def complete_multipart(
+        self, key: str, multipart_id: str, parts: Iterable[store.PartTag]
+    ) -> None:
+        """CompleteMultipartUpload; AWS can report a failure inside an answer of status 200."""
+        answer = self._send(
+            "POST",
+            key,
+            query={"uploadId": multipart_id},
+            body=Body([_part_list(parts)]),
+            headers={"content-type": "application/xml"},
+        )
+        if _xml(answer).tag.endswith("Error"):
+            raise minio.error.S3Error.fromxml(answer)
+
+    def abort_multipart(self, key: str, multipart_id: str) -> None:
+        """AbortMultipartUpload."""
+        self._send("DELETE", key, query={"uploadId": multipart_id})
+
+    def _send(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        url = self._url.build(
+            method=method,
+            region=self._region,
+            bucket_name=self._bucket,
+            object_name=key,
+            query_params=dict(query or {}),
+        )
+        # A stated length keeps urllib3 from chunked transfer encoding, which S3 refuses.
+        size_bytes = body.size_bytes if body else 0
+        signed = self._signed(method, url, {**(headers or {}), "content-length": str(size_bytes)})
+        answer = self._http.urlopen(method, parse.urlunsplit(url), body=body, headers=signed)
+        if answer.status not in _SUCCESS:
+            raise _refusal(answer)
+        return answer
+
+    def _signed(
+        self, method: str, url: parse.SplitResult, headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        now = minio.time.utcnow()
+        signed = minio.signer.sign_v4_s3(
+            method=method,
+            url=url,
+            region=self._region,
+            headers={
+                **headers,
+                "host": url.netloc,
+                "x-amz-date": minio.time.to_amz_date(now),
+                "x-amz-content-sha256": _UNSIGNED,
+            },
+            credentials=self._keys,
+            content_sha256=_UNSIGNED,
+            date=now,
+        )
+        return {name: str(value) for name, value in signed.items()}
+
+
+def crc32c_text(crc32c: int) -> str:
+    """The checksum as S3 writes it: base64 of the four bytes, most significant first."""
+    return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def _part_list(parts: Iterable[store.PartTag]) -> bytes:
+    root = ET.Element("CompleteMultipartUpload")
+    for part in sorted(parts, key=lambda tag: tag.number):
+        element = ET.SubElement(root, "Part")
+        ET.SubElement(element, "PartNumber").text = str(part.number)
+        ET.SubElement(element, "ETag").text = f'"{part.etag}"'
+        ET.SubElement(element, "ChecksumCRC32C").text = crc32c_text(part.crc32c)
+    return ET.tostring(root)
+
+
+def _refusal(answer: urllib3.BaseHTTPResponse) -> minio.error.MinioException:
+    if answer.data.lstrip().startswith(b"<") and b"<Error" in answer.data:
+        return minio.error.S3Error.fromxml(answer)
+    return minio.error.ServerError(f"HTTP status {answer.status}", answer.status)
+
+
+def _xml(answer: urllib3.BaseHTTPResponse) -> ET.Element:
+    return ET.fromstring(answer.data)  # noqa: S314 - our own store's answer
+
+
+def _text(element: ET.Element, name: str) -> str:
+    return minio.xml.findtext(element, name, strict=True) or ""
