@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 import minio.error
 import urllib3.exceptions
@@ -9,13 +10,13 @@ import urllib3.exceptions
 from modelkeep.blobs import s3_connection
 from modelkeep.domain import errors
 
-OBJECT_MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
+_OBJECT_MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
 _WRONG_CHECKSUM = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
-_KEYS_REFUSED = frozenset(
-    {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed"}
-)
+_ACCESS_REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_OTHER_REGION = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect"})
 _CLOCK_WRONG = frozenset({"RequestTimeTooSkewed"})
-_OVERLOADED = frozenset({"SlowDown", "RequestTimeout", "TooManyRequests", "OperationAborted"})
+# AWS reports InternalError also inside an answer of status 200.
+_OVERLOADED = frozenset({"InternalError", "OperationAborted", "RequestTimeout", "SlowDown"})
 _TRANSPORT_ERRORS = (
     urllib3.exceptions.HTTPError,
     minio.error.ServerError,
@@ -42,7 +43,7 @@ def _from_answer(
     for codes, make in _MEANINGS:
         if code in codes:
             return make(settings, code)
-    if status >= 500:  # noqa: PLR2004 - HTTP: the server's own fault
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unavailable(settings, f"{code}: {error.message}")
     return errors.FailedPrecondition(
         f"The object store at {settings.endpoint} refuses the request ({code}: {error.message}); "
@@ -71,11 +72,10 @@ def _corrupt(settings: s3_connection.S3Settings, code: str) -> errors.DataLoss:
     )
 
 
-def no_bucket(settings: s3_connection.S3Settings, _code: str = "") -> errors.FailedPrecondition:
-    """What to say when the bucket is not there."""
+def _no_bucket(settings: s3_connection.S3Settings, code: str) -> errors.FailedPrecondition:
     return errors.FailedPrecondition(
-        f"The object store at {settings.endpoint} has no bucket {settings.bucket!r}; create it, or "
-        "set MODELKEEP_S3_BUCKET to one that exists.",
+        f"The object store at {settings.endpoint} has no bucket {settings.bucket!r} ({code}); "
+        "create it, or set MODELKEEP_S3_BUCKET to one that exists.",
         reason="STORE_BUCKET_MISSING",
     )
 
@@ -104,10 +104,10 @@ def _overloaded(settings: s3_connection.S3Settings, code: str) -> errors.Unavail
 _MEANINGS: tuple[
     tuple[frozenset[str], Callable[[s3_connection.S3Settings, str], errors.ModelkeepError]], ...
 ] = (
-    (OBJECT_MISSING, _missing),
-    (frozenset({"NoSuchBucket"}), no_bucket),
+    (_OBJECT_MISSING, _missing),
+    (frozenset({"NoSuchBucket"}), _no_bucket),
     (_WRONG_CHECKSUM, _corrupt),
-    (_KEYS_REFUSED, _refused),
+    (_ACCESS_REFUSED | _OTHER_REGION, _refused),
     (_CLOCK_WRONG, _skewed),
     (_OVERLOADED, _overloaded),
 )

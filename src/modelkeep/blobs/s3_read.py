@@ -10,6 +10,7 @@ import contextlib
 import re
 import threading
 from collections.abc import AsyncGenerator, Callable
+from http import HTTPStatus
 
 import minio
 import minio.error
@@ -22,7 +23,7 @@ Submit = Callable[[Callable[[], None]], asyncio.Future[None]]
 """Runs a function in the pool; the future belongs to the running loop."""
 
 _BROKEN = (urllib3.exceptions.HTTPError, OSError)
-_TOTAL = re.compile(r"bytes \d+-\d+/(\d+)")
+_TOTAL = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class RangeSource:
@@ -114,18 +115,26 @@ class RangeSource:
 
     def _check(self, response: urllib3.BaseHTTPResponse) -> None:
         etag = response.headers.get("etag")
-        total = _TOTAL.fullmatch(response.headers.get("content-range", ""))
         self._etag = self._etag or etag
-        if total and int(total[1]) >= self._end and etag == self._etag:
+        if etag == self._etag and self._object_bytes(response) >= self._end:
             return
         response.close()
         if etag != self._etag:
             raise errors.DataLoss(f"Object {self._key} was replaced while it was being read.")
         raise self._too_short()
 
+    def _object_bytes(self, response: urllib3.BaseHTTPResponse) -> int:
+        """Size of the whole object; -1 if the answer is not the range that was asked for."""
+        total = _TOTAL.fullmatch(response.headers.get("content-range", ""))
+        if total and int(total[1]) == self._position:
+            return int(total[2])
+        # A server may ignore a range and send everything (RFC 9110, section 14.2).
+        whole = response.status == HTTPStatus.OK and self._position == 0
+        return int(response.headers.get("content-length", -1)) if whole else -1
+
     def _too_short(self) -> errors.DataLoss:
         return errors.DataLoss(
-            f"Object {self._key} is shorter in the store than the {self._end} bytes it should have."
+            f"The store has no bytes {self._position} to {self._end} of object {self._key}."
         )
 
 

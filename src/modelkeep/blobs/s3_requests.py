@@ -26,7 +26,7 @@ _PIECE_BYTES = 1 << 20
 _SUCCESS = frozenset({200, 204})
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: the caller asked for it
+class Cancelled(Exception):
     """The body was not sent to its end because nobody waits for it any more."""
 
 
