@@ -102,6 +102,6 @@ def _versioned(text: str) -> Selector:
 
 
 def _ordinal(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
+    if not (text.isascii() and text.isdigit() and len(text) <= limits.ORDINAL_DIGITS and int(text)):
         raise errors.invalid(f"{checks.shown('#' + text)} is not an ordinal; expected #1 or more")
     return int(text)

@@ -1,0 +1,54 @@
+"""What each role may do: one pure table, asked first by every service method."""
+
+import enum
+
+from modelkeep.authz.caller import Caller, Role
+from modelkeep.domain import errors, names
+
+
+class Action(enum.StrEnum):
+    """Everything a caller can ask for."""
+
+    CREATE_NAMESPACE = "namespace.create"
+    READ_NAMESPACE = "namespace.read"
+    LIST_NAMESPACES = "namespace.list"
+    UPDATE_NAMESPACE = "namespace.update"
+    CREATE_MODEL = "model.create"
+    READ_MODEL = "model.read"
+    UPDATE_MODEL = "model.update"
+    DELETE_MODEL = "model.delete"
+    CREATE_VERSION = "version.create"
+    READ_VERSION = "version.read"
+    UPDATE_VERSION = "version.update"
+    FINALIZE_VERSION = "version.finalize"
+    DELETE_VERSION = "version.delete"
+    READ_ALIAS = "alias.read"
+    SET_ALIAS = "alias.set"
+    DELETE_ALIAS = "alias.delete"
+    SET_STAGE = "stage.set"
+    READ_BLOB = "blob.read"
+    FIND_BLOB = "blob.find"
+    WRITE_UPLOAD = "upload.write"
+    READ_UPLOAD = "upload.read"
+
+
+ALLOWED: dict[Role, frozenset[Action]] = {
+    Role.OWNER: frozenset(Action),
+}
+
+
+def require(caller: Caller, action: Action, resource: names.Resource | None = None) -> None:
+    """Raise `errors.PermissionDenied` unless a role of the caller allows the action.
+
+    Args:
+        caller: who asks.
+        action: what they ask for.
+        resource: what they ask it of; None for the registry as a whole.
+    """
+    if any(action in ALLOWED[role] for role in caller.roles):
+        return
+    raise errors.PermissionDenied(
+        f"{caller.principal} may not {action} on {resource or 'the registry'}",
+        action=action,
+        resource=resource or "",
+    )

@@ -1,0 +1,84 @@
+"""Use cases of namespaces."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from modelkeep.authz import caller as callers
+from modelkeep.authz import policy
+from modelkeep.domain import events, names, namespaces, pages
+from modelkeep.service import changes
+from modelkeep.storage import database
+from modelkeep.storage import namespaces as rows
+
+
+class Namespaces:
+    """Creates, reads and changes namespaces."""
+
+    def __init__(self, db: database.Database) -> None:
+        self._db = db
+        self._changes = changes.Changes(db)
+
+    async def create(
+        self,
+        caller: callers.Caller,
+        once: changes.Once,
+        name: names.NamespaceName,
+        fields: namespaces.NamespaceFields,
+    ) -> namespaces.Namespace:
+        """Create a namespace; raises `errors.AlreadyExists`."""
+        policy.require(caller, policy.Action.CREATE_NAMESPACE, name)
+        return await self._changes.apply(
+            caller, once, namespaces.Namespace, functools.partial(_create, name, fields)
+        )
+
+    async def get(self, caller: callers.Caller, name: names.NamespaceName) -> namespaces.Namespace:
+        """Read a namespace; raises `errors.NotFound`."""
+        policy.require(caller, policy.Action.READ_NAMESPACE, name)
+        async with self._db.connection() as connection:
+            return await rows.get(connection, name)
+
+    async def list(
+        self, caller: callers.Caller, page: pages.PageRequest
+    ) -> pages.Page[namespaces.Namespace]:
+        """A page of namespaces by name."""
+        policy.require(caller, policy.Action.LIST_NAMESPACES)
+        async with self._db.connection() as connection:
+            return await rows.list_page(connection, page)
+
+    async def update(
+        self,
+        caller: callers.Caller,
+        once: changes.Once,
+        name: names.NamespaceName,
+        changed: Mapping[str, Any],
+        etag: str,
+    ) -> namespaces.Namespace:
+        """Replace the fields in `changed`; raises `errors.NotFound`, `errors.StaleEtag`."""
+        policy.require(caller, policy.Action.UPDATE_NAMESPACE, name)
+        return await self._changes.apply(
+            caller, once, namespaces.Namespace, functools.partial(_update, name, changed, etag)
+        )
+
+
+async def _create(
+    name: names.NamespaceName, fields: namespaces.NamespaceFields, change: changes.Change
+) -> namespaces.Namespace:
+    created = await rows.insert(change.connection, name, fields, change.caller.principal)
+    after = dataclasses.asdict(fields)
+    change.record(name.namespace, events.Event("namespace.created", name, None, after))
+    return created
+
+
+async def _update(
+    name: names.NamespaceName, changed: Mapping[str, Any], etag: str, change: changes.Change
+) -> namespaces.Namespace:
+    present = await rows.lock(change.connection, name)
+    changes.require_etag(name, etag, present.etag)
+    updated = await rows.update(
+        change.connection, name, dataclasses.replace(present.fields, **changed)
+    )
+    before = {field: getattr(present.fields, field) for field in changed}
+    change.record(name.namespace, events.Event("namespace.updated", name, before, dict(changed)))
+    return updated

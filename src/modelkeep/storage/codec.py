@@ -1,0 +1,37 @@
+"""Domain values as JSON text, and digests as bytes."""
+
+import functools
+from typing import Any, TypeVar
+
+import pydantic
+import pydantic_core
+
+T = TypeVar("T")
+
+_DIGEST_PREFIX = "sha256:"
+
+
+def dump(value: object) -> str:
+    """JSON text of a domain value."""
+    return pydantic_core.to_json(value).decode()
+
+
+def load(kind: type[T], text: str) -> T:
+    """The domain value of this type that `dump` wrote."""
+    value: T = _adapter(kind).validate_json(text)  # type: ignore[arg-type]
+    return value
+
+
+@functools.cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    return pydantic.TypeAdapter(kind)
+
+
+def digest_bytes(digest: str) -> bytes:
+    """32 bytes of `sha256:{hex}`."""
+    return bytes.fromhex(digest.removeprefix(_DIGEST_PREFIX))
+
+
+def digest_text(digest: bytes | None) -> str:
+    """`sha256:{hex}`, or '' for None."""
+    return f"{_DIGEST_PREFIX}{digest.hex()}" if digest else ""

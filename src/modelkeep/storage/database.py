@@ -1,0 +1,147 @@
+"""The pool, transactions, and the one place where database errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import asyncpg
+import pydantic_core
+
+from modelkeep.domain import errors
+
+Row = asyncpg.Record
+Connection = asyncpg.pool.PoolConnectionProxy[Row]
+
+ACQUIRE_TIMEOUT_S = 5.0
+STATEMENT_TIMEOUT_S = 20.0
+
+_TAKEN = {
+    "namespace_name_unique": "a namespace of that name exists",
+    "model_name_unique": "a model of that name exists in the namespace, perhaps deleted",
+    "version_semver_unique": "that version exists in the model, perhaps deleted",
+}
+_REFUSED = {
+    "version_sealed": ("the version is sealed; its content cannot change", "VERSION_NOT_DRAFT"),
+    "version_file_blob_exists": ("a file of the version was never uploaded", "BLOB_MISSING"),
+    "audit_append_only": ("the audit log is append-only", "AUDIT_APPEND_ONLY"),
+}
+_RACED = {
+    "alias_assignment_one_open": "the alias was moved by somebody else at the same time",
+    "stage_assignment_one_open": "the version was moved by somebody else at the same time",
+    "stage_assignment_one_in_production": "another version went to production at the same time",
+}
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.DiskFullError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+class _PooledConnection(asyncpg.Connection[Row]):
+    """A connection that is given back without the pool's reset statement.
+
+    We set nothing on a session that would outlive its transaction, so the extra round trip for
+    each acquire would buy nothing.
+    """
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """A pool of connections; everything that reads or writes goes through it."""
+
+    def __init__(self, pool: "asyncpg.Pool[Row]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, pool_size: int) -> Self:
+        """Connect, or raise `errors.Unavailable`."""
+        with translated():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=pool_size,
+                timeout=ACQUIRE_TIMEOUT_S,
+                command_timeout=STATEMENT_TIMEOUT_S,
+                connection_class=_PooledConnection,
+                init=_set_codecs,
+                server_settings={"application_name": "modelkeep", "timezone": "UTC"},
+            )
+        return cls(pool)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for single statements, each its own transaction."""
+        async with translated(), self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that commits at the end, or rolls back on any error."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Close all connections; running statements get a moment to finish."""
+        try:
+            async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def _set_codecs(connection: "asyncpg.Connection[Any]") -> None:
+    """`jsonb` columns carry plain values; `json` columns carry their text, kept as it is."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_json, decoder=pydantic_core.from_json
+    )
+    await connection.set_type_codec("json", schema="pg_catalog", encoder=str, decoder=str)
+
+
+def _to_json(value: object) -> str:
+    return pydantic_core.to_json(value).decode()
+
+
+class translated:  # noqa: N801 - reads as a statement: `with translated():`
+    """Turns errors of the driver into `errors.*`; usable with `with` and `async with`."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (asyncpg.PostgresError, *_AWAY)):
+            raise _in_our_words(error) from error
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def _in_our_words(error: BaseException) -> BaseException:
+    constraint = getattr(error, "constraint_name", None) or ""
+    if constraint in _TAKEN:
+        return errors.AlreadyExists(_TAKEN[constraint])
+    if constraint in _REFUSED:
+        sentence, reason = _REFUSED[constraint]
+        return errors.FailedPrecondition(sentence, reason=reason)
+    if constraint in _RACED:
+        return errors.Aborted(f"{_RACED[constraint]}; read it again and decide again")
+    if isinstance(error, _AWAY):
+        return errors.Unavailable("the database does not answer now; try again")
+    return error

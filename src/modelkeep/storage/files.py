@@ -1,0 +1,118 @@
+"""Rows of versions' files and of the namespace's blobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelkeep.domain import errors, manifests, names, pages
+from modelkeep.storage import codec, database
+
+INSERT_FILES = """
+INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
+SELECT $1, $2, * FROM unnest($3::text[], $4::bytea[], $5::bigint[], $6::text[])"""
+FIND_BLOBS = """
+SELECT digest, size_bytes FROM blob WHERE namespace_id = $1 AND digest = ANY($2::bytea[])"""
+LOCK_BLOBS = f"{FIND_BLOBS} FOR KEY SHARE"
+INSERT_BLOB = """
+INSERT INTO blob (namespace_id, digest, size_bytes, storage_key, crc32c, creator)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (namespace_id, digest) DO NOTHING
+RETURNING storage_key"""
+GET_BLOB = """
+SELECT b.digest, b.size_bytes, b.storage_key, b.crc32c FROM blob b
+JOIN namespace n USING (namespace_id) WHERE n.name = $1 AND b.digest = $2"""
+GET_FILE_BLOB = """
+SELECT b.digest, b.size_bytes, b.storage_key, b.crc32c FROM version_file f
+JOIN version v USING (version_id) JOIN model m ON m.model_id = v.model_id
+JOIN namespace n ON n.namespace_id = v.namespace_id
+JOIN blob b ON b.namespace_id = f.namespace_id AND b.digest = f.digest
+WHERE n.name = $1 AND m.name = $2 AND v.version = $3 AND v.state = 'ready' AND f.path = $4"""
+LIST = """
+SELECT path, digest, size_bytes, media_type FROM version_file
+WHERE version_id = $1 AND path > $2 ORDER BY path LIMIT $3"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Verified bytes: what they are, and where the store keeps them."""
+
+    digest: str
+    size_bytes: int
+    storage_key: str
+    crc32c: int
+
+
+async def insert_all(
+    connection: database.Connection,
+    version_id: int,
+    namespace_id: int,
+    files: Sequence[manifests.File],
+) -> None:
+    """Insert the files of a version that is still a draft."""
+    await connection.execute(
+        INSERT_FILES,
+        version_id,
+        namespace_id,
+        [file.path for file in files],
+        [codec.digest_bytes(file.digest) for file in files],
+        [file.size_bytes for file in files],
+        [file.media_type for file in files],
+    )
+
+
+async def find_blob_sizes(
+    connection: database.Connection, namespace_id: int, digests: Sequence[str], *, lock: bool
+) -> dict[str, int]:
+    """Sizes in bytes of those of the digests that the namespace holds.
+
+    With `lock` nobody can delete these blobs before the end of the transaction.
+    """
+    wanted = [codec.digest_bytes(digest) for digest in digests]
+    rows = await connection.fetch(LOCK_BLOBS if lock else FIND_BLOBS, namespace_id, wanted)
+    return {codec.digest_text(row["digest"]): row["size_bytes"] for row in rows}
+
+
+async def insert_blob(
+    connection: database.Connection, namespace_id: int, blob: StoredBlob, creator: str
+) -> bool:
+    """Insert a verified blob; False if the namespace holds that digest already."""
+    inserted = await connection.fetchval(
+        INSERT_BLOB,
+        namespace_id,
+        codec.digest_bytes(blob.digest),
+        blob.size_bytes,
+        blob.storage_key,
+        blob.crc32c,
+        creator,
+    )
+    return inserted is not None
+
+
+async def get_blob(
+    connection: database.Connection, name: names.BlobName | names.FileName
+) -> StoredBlob:
+    """The blob of a digest or of a sealed version's file, or raise `errors.NotFound`."""
+    if isinstance(name, names.BlobName):
+        row = await connection.fetchrow(GET_BLOB, name.namespace, codec.digest_bytes(name.digest))
+    else:
+        version = name.version
+        row = await connection.fetchrow(
+            GET_FILE_BLOB, version.namespace, version.model, version.version, name.path
+        )
+    if row is None:
+        raise errors.NotFound(f"{name} does not exist", resource=name)
+    return StoredBlob(
+        codec.digest_text(row["digest"]), row["size_bytes"], row["storage_key"], row["crc32c"]
+    )
+
+
+async def list_page(
+    connection: database.Connection, version_id: int, page: pages.PageRequest
+) -> pages.Page[manifests.File]:
+    """A page of a version's files by the bytes of their path."""
+    rows = await connection.fetch(LIST, version_id, page.after, page.size + 1)
+    return pages.page_of([(row["path"], _file_from_row(row)) for row in rows], page.size)
+
+
+def _file_from_row(row: database.Row) -> manifests.File:
+    return manifests.File(
+        row["path"], codec.digest_text(row["digest"]), row["size_bytes"], row["media_type"]
+    )

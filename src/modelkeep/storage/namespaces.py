@@ -1,0 +1,90 @@
+"""Rows of namespaces."""
+
+from modelkeep.domain import errors, names, namespaces, pages
+from modelkeep.storage import database
+
+_COLUMNS = "namespace_id, name, description, labels, creator, created_at, updated_at, revision"
+
+INSERT = f"""
+INSERT INTO namespace (name, description, labels, creator) VALUES ($1, $2, $3, $4)
+ON CONFLICT (name) DO NOTHING RETURNING {_COLUMNS}"""
+INSERT_COUNTER = "INSERT INTO event_counter (namespace_id, last_hash) VALUES ($1, $2)"
+GET = f"SELECT {_COLUMNS} FROM namespace WHERE name = $1"
+LOCK = f"{GET} FOR NO KEY UPDATE"
+GET_ID = "SELECT namespace_id FROM namespace WHERE name = $1"
+UPDATE = f"""
+UPDATE namespace SET description = $2, labels = $3, updated_at = now(), revision = revision + 1
+WHERE name = $1 RETURNING {_COLUMNS}"""
+LIST = f"SELECT {_COLUMNS} FROM namespace WHERE name > $1 ORDER BY name LIMIT $2"
+
+FIRST_HASH = bytes(32)
+"""What the first event of a namespace names as its predecessor."""
+
+
+async def insert(
+    connection: database.Connection,
+    name: names.NamespaceName,
+    fields: namespaces.NamespaceFields,
+    creator: str,
+) -> namespaces.Namespace:
+    """Insert a namespace and its event counter; raise `errors.AlreadyExists` if it is there."""
+    row = await connection.fetchrow(
+        INSERT, name.namespace, fields.description, fields.labels, creator
+    )
+    if row is None:
+        raise errors.AlreadyExists(f"{name} exists already", resource=name)
+    await connection.execute(INSERT_COUNTER, row["namespace_id"], FIRST_HASH)
+    return namespace_from_row(row)
+
+
+async def get(connection: database.Connection, name: names.NamespaceName) -> namespaces.Namespace:
+    """Read a namespace, or raise `errors.NotFound`."""
+    return namespace_from_row(_found(await connection.fetchrow(GET, name.namespace), name))
+
+
+async def lock(connection: database.Connection, name: names.NamespaceName) -> namespaces.Namespace:
+    """Read a namespace and keep others from changing it, or raise `errors.NotFound`."""
+    return namespace_from_row(_found(await connection.fetchrow(LOCK, name.namespace), name))
+
+
+async def get_id(connection: database.Connection, namespace: str) -> int:
+    """The row id of a namespace, or raise `errors.NotFound`."""
+    row = await connection.fetchrow(GET_ID, namespace)
+    found: int = _found(row, names.NamespaceName(namespace))["namespace_id"]
+    return found
+
+
+async def update(
+    connection: database.Connection,
+    name: names.NamespaceName,
+    fields: namespaces.NamespaceFields,
+) -> namespaces.Namespace:
+    """Replace a namespace's fields."""
+    row = await connection.fetchrow(UPDATE, name.namespace, fields.description, fields.labels)
+    return namespace_from_row(_found(row, name))
+
+
+async def list_page(
+    connection: database.Connection, page: pages.PageRequest
+) -> pages.Page[namespaces.Namespace]:
+    """A page of namespaces by name."""
+    rows = await connection.fetch(LIST, page.after, page.size + 1)
+    return pages.page_of([(row["name"], namespace_from_row(row)) for row in rows], page.size)
+
+
+def namespace_from_row(row: database.Row) -> namespaces.Namespace:
+    """The domain value of a row."""
+    return namespaces.Namespace(
+        name=names.NamespaceName(row["name"]),
+        fields=namespaces.NamespaceFields(row["description"], row["labels"]),
+        creator=row["creator"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        etag=str(row["revision"]),
+    )
+
+
+def _found(row: database.Row | None, name: names.NamespaceName) -> database.Row:
+    if row is None:
+        raise errors.NotFound(f"{name} does not exist", resource=name)
+    return row

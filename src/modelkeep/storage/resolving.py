@@ -1,0 +1,81 @@
+"""Look-ups of a version by reference: one statement for each kind of selector.
+
+Each has two forms: what holds now, and what held at an instant ($3).
+"""
+
+import datetime
+
+from modelkeep.domain import errors, refs, versions
+from modelkeep.storage import codec, database
+from modelkeep.storage import versions as version_rows
+
+_SELECT = f"SELECT {version_rows.WHOLE} FROM {version_rows.FROM}"
+_MODEL = "n.name = $1 AND m.name = $2"
+_NOW = "v.state = 'ready'"
+_THEN = """v.finalized_at <= $3 AND (v.deleted_at IS NULL OR v.deleted_at > $3)
+AND v.state IN ('ready', 'deleted')"""
+_HELD_THEN = "x.valid_from <= $3 AND (x.valid_to IS NULL OR x.valid_to > $3)"
+_BY_SEMVER = "ORDER BY v.semver_key DESC, v.ordinal DESC LIMIT 1"
+_BY_ORDINAL = "ORDER BY v.ordinal DESC LIMIT 1"
+
+BY_VERSION = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.version = $3"
+BY_VERSION_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.version = $4"
+BY_RANGE = f"""{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.semver_key >= $3 AND v.semver_key < $4
+AND ($5 OR NOT v.prerelease) {_BY_SEMVER}"""
+BY_RANGE_THEN = f"""{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.semver_key >= $4
+AND v.semver_key < $5 AND ($6 OR NOT v.prerelease) {_BY_SEMVER}"""
+BY_ALIAS = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
+WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $3 AND x.valid_to IS NULL"""
+BY_ALIAS_THEN = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
+WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $4 AND {_HELD_THEN}
+ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
+BY_STAGE = f"""{_SELECT} JOIN stage_assignment x ON x.version_id = v.version_id
+WHERE {_MODEL} AND x.model_id = m.model_id AND x.stage = $3 AND x.valid_to IS NULL AND {_NOW}
+ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
+BY_STAGE_THEN = f"""{_SELECT} JOIN stage_assignment x ON x.version_id = v.version_id
+WHERE {_MODEL} AND x.model_id = m.model_id AND x.stage = $4 AND {_HELD_THEN} AND {_THEN}
+ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
+BY_DIGEST = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.manifest_digest = $3 {_BY_ORDINAL}"
+BY_DIGEST_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.manifest_digest = $4 {_BY_ORDINAL}"
+BY_NUMBER = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.ordinal = $3"
+BY_NUMBER_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.ordinal = $4"
+
+_STATEMENTS = {
+    refs.ByVersion: (BY_VERSION, BY_VERSION_THEN),
+    refs.ByRange: (BY_RANGE, BY_RANGE_THEN),
+    refs.ByAlias: (BY_ALIAS, BY_ALIAS_THEN),
+    refs.ByStage: (BY_STAGE, BY_STAGE_THEN),
+    refs.ByDigest: (BY_DIGEST, BY_DIGEST_THEN),
+    refs.ByOrdinal: (BY_NUMBER, BY_NUMBER_THEN),
+}
+
+
+async def resolve(
+    connection: database.Connection, ref: refs.Ref, as_of: datetime.datetime | None
+) -> versions.Version:
+    """The sealed version a reference means, now or as of an instant, or `errors.NotFound`."""
+    now, then = _STATEMENTS[type(ref.selector)]
+    place = (ref.model.namespace, ref.model.model)
+    if as_of is None:
+        row = await connection.fetchrow(now, *place, *_arguments(ref.selector))
+    else:
+        row = await connection.fetchrow(then, *place, as_of, *_arguments(ref.selector))
+    if row is None:
+        raise errors.NotFound(f"no sealed version of {ref.model} matches", resource=ref.model)
+    return version_rows.whole_from_row(row)
+
+
+def _arguments(selector: refs.Selector) -> tuple[object, ...]:
+    match selector:
+        case refs.ByVersion(version):
+            return (version,)
+        case refs.ByRange(bounds):
+            return bounds.lower, bounds.upper, bounds.prereleases
+        case refs.ByAlias(alias):
+            return (alias,)
+        case refs.ByStage(stage):
+            return (stage,)
+        case refs.ByDigest(digest):
+            return (codec.digest_bytes(digest),)
+        case refs.ByOrdinal(ordinal):
+            return (ordinal,)
