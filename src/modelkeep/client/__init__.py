@@ -1,0 +1,140 @@
+"""The Python SDK of Modelkeep.
+
+    from modelkeep import client
+
+    async with client.connect("127.0.0.1:7420") as registry:
+        pushed = await registry.push("./model", "acme/voice@1.2.0")
+        await registry.pull("acme/voice@latest", "./copy")
+
+    with client.connect_sync() as registry:      # the same, for code that is not async
+        print(registry.resolve("acme/voice@production").version)
+
+Values are frozen dataclasses, failures are `RegistryError` and its subclasses.
+"""
+
+from modelkeep.client.calls import DEFAULT_TIMEOUT_S
+from modelkeep.client.channel import DEFAULT_ENDPOINT
+from modelkeep.client.errors import (
+    BadReference,
+    BadTree,
+    Conflict,
+    DataLoss,
+    FileChanged,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    Refused,
+    RegistryError,
+    TimedOut,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
+from modelkeep.client.progress import Progress, Step
+from modelkeep.client.prompt_file import read_prompt_file
+from modelkeep.client.records import (
+    Alias,
+    Capabilities,
+    File,
+    Model,
+    ModelKind,
+    Namespace,
+    PullResult,
+    PushResult,
+    StageMove,
+    Upload,
+    UploadState,
+    Version,
+    VersionState,
+)
+from modelkeep.client.refs import Ref
+from modelkeep.client.registry import Registry
+from modelkeep.client.specs import (
+    BaseModel,
+    BaseRelation,
+    Dataset,
+    DatasetRole,
+    Dependency,
+    Draft,
+    ModelSpec,
+    PromptMessage,
+    PromptSpec,
+    PromptTool,
+    Sampling,
+    Source,
+    TensorSpec,
+)
+from modelkeep.client.sync import SyncRegistry
+
+__all__ = [
+    "DEFAULT_ENDPOINT",
+    "DEFAULT_TIMEOUT_S",
+    "Alias",
+    "BadReference",
+    "BadTree",
+    "BaseModel",
+    "BaseRelation",
+    "Capabilities",
+    "Conflict",
+    "DataLoss",
+    "Dataset",
+    "DatasetRole",
+    "Dependency",
+    "Draft",
+    "File",
+    "FileChanged",
+    "InvalidRequest",
+    "LimitReached",
+    "Model",
+    "ModelKind",
+    "ModelSpec",
+    "Namespace",
+    "NotFound",
+    "Progress",
+    "PromptMessage",
+    "PromptSpec",
+    "PromptTool",
+    "PullResult",
+    "PushResult",
+    "Ref",
+    "Refused",
+    "Registry",
+    "RegistryError",
+    "Sampling",
+    "Source",
+    "StageMove",
+    "Step",
+    "SyncRegistry",
+    "TensorSpec",
+    "TimedOut",
+    "Unauthenticated",
+    "Unavailable",
+    "Upload",
+    "UploadState",
+    "Version",
+    "VersionState",
+    "Violation",
+    "connect",
+    "connect_sync",
+    "read_prompt_file",
+]
+
+
+def connect(endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Registry:
+    """A registry to use in `async with`; call it inside a running event loop.
+
+    Args:
+        endpoint: `HOST:PORT`; nothing is connected before the first call.
+        timeout_s: how long one unary call may take, in seconds.
+
+    Raises:
+        InvalidRequest: the endpoint is not one.
+    """
+    return Registry(endpoint, timeout_s=timeout_s)
+
+
+def connect_sync(
+    endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> SyncRegistry:
+    """A registry whose calls block, to use in `with`; otherwise the same as `connect`."""
+    return SyncRegistry(endpoint, timeout_s=timeout_s)

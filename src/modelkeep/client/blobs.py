@@ -1,0 +1,130 @@
+"""Calls about bytes: limits, what is missing, uploads, and reading."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+import google_crc32c
+import grpc
+
+from modelkeep.client import calls, connection, convert, errors, records, refs, rpc_errors
+from modelkeep.v1 import artifact_service_pb2 as pb
+
+if TYPE_CHECKING:
+    from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
+
+    Reading = grpc.aio.UnaryStreamCall[pb.ReadBlobRequest, pb.ReadBlobResponse]
+
+_COMPLETE_TIMEOUT_S = 300.0
+"""The server may read the bytes back before it answers CompleteUpload."""
+
+
+class BlobCalls(connection.Connection):
+    """The calls push and pull are made of."""
+
+    @property
+    def artifact_stub(self) -> "ArtifactServiceAsyncStub":
+        """The stub, for the streams of push and pull."""
+        return self._artifacts
+
+    async def capabilities(self, *, timeout_s: float | None = None) -> records.Capabilities:
+        """What this server accepts."""
+        response = await self._call(
+            self._artifacts.GetCapabilities, pb.GetCapabilitiesRequest(), timeout_s=timeout_s
+        )
+        return convert.capabilities_from_wire(response)
+
+    async def find_missing(self, namespace: str, digests: Sequence[str]) -> list[str]:
+        """Which of at most 1,000 digests the namespace does not hold."""
+        request = pb.FindMissingBlobsRequest(
+            parent=refs.parse_namespace(namespace).namespace_name, digests=digests
+        )
+        response = await self._call(self._artifacts.FindMissingBlobs, request)
+        return list(response.missing_digests)
+
+    async def start_upload(self, namespace: str, digest: str, size_bytes: int) -> records.Upload:
+        """Open an upload, or get the open one of the same digest back."""
+        request = pb.StartUploadRequest(
+            parent=refs.parse_namespace(namespace).namespace_name,
+            digest=digest,
+            size_bytes=size_bytes,
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._artifacts.StartUpload, request)
+        return convert.upload_from_wire(response.upload)
+
+    async def get_upload(self, name: str) -> records.Upload:
+        """The truth about an upload, or NotFound."""
+        response = await self._call(self._artifacts.GetUpload, pb.GetUploadRequest(name=name))
+        return convert.upload_from_wire(response.upload)
+
+    async def complete_upload(self, name: str) -> records.Upload:
+        """Have an upload verified whose bytes are all durable; DataLoss if they are wrong."""
+        request = pb.CompleteUploadRequest(name=name, request_id=calls.new_request_id())
+        response = await self._call(
+            self._artifacts.CompleteUpload, request, timeout_s=_COMPLETE_TIMEOUT_S
+        )
+        return convert.upload_from_wire(response.upload)
+
+    async def abort_upload(self, name: str) -> records.Upload:
+        """Give an upload up."""
+        request = pb.AbortUploadRequest(name=name, request_id=calls.new_request_id())
+        response = await self._call(self._artifacts.AbortUpload, request)
+        return convert.upload_from_wire(response.upload)
+
+    async def read_blob(
+        self, version: str, path: str, *, offset: int = 0, limit: int = 0
+    ) -> AsyncIterator[bytes]:
+        """Stream a file of a version, or `limit` bytes of it from `offset` (0: to the end).
+
+        Raises:
+            DataLoss: a chunk's checksum is wrong.
+            RegistryError: the stream failed; read on from the bytes already received.
+        """
+        name = f"{refs.parse_version(version).version_name}/files/{path}"
+        async for data in self.read_named_blob(name, offset=offset, limit=limit):
+            yield data
+
+    async def read_named_blob(
+        self, name: str, *, offset: int = 0, limit: int = 0, stall_s: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Stream a blob by its resource name; see `read_blob`.
+
+        With `stall_s`, Unavailable is raised if nothing arrives for that many seconds.
+        """
+        call = self._artifacts.ReadBlob(pb.ReadBlobRequest(name=name, offset=offset, limit=limit))
+        expected = offset
+        try:
+            while (chunk := await _next(call, stall_s)) is not None:
+                _check(chunk, expected, name)
+                expected += len(chunk.data)
+                yield chunk.data
+        except grpc.aio.AioRpcError as failure:
+            raise rpc_errors.from_rpc(failure) from failure
+        finally:
+            call.cancel()
+
+
+async def _next(call: "Reading", stall_s: float | None) -> pb.ReadBlobResponse | None:
+    try:
+        async with asyncio.timeout(stall_s):
+            chunk = await call.read()
+    except TimeoutError as failure:
+        raise errors.Unavailable(
+            f"The server sent no bytes for {stall_s:g} seconds.", reason="STALLED"
+        ) from failure
+    return chunk if isinstance(chunk, pb.ReadBlobResponse) else None
+
+
+def _check(chunk: pb.ReadBlobResponse, expected_offset: int, name: str) -> None:
+    if chunk.offset != expected_offset:
+        raise errors.DataLoss(
+            f"The server sent byte {chunk.offset} of {name} where {expected_offset} was next;"
+            " pull again.",
+            reason="WRONG_OFFSET",
+        )
+    if chunk.HasField("crc32c") and google_crc32c.value(chunk.data) != chunk.crc32c:
+        raise errors.DataLoss(
+            f"Bytes of {name} at {chunk.offset} arrived damaged; pull again.",
+            reason="CHUNK_CHECKSUM",
+        )

@@ -1,0 +1,50 @@
+"""One unary call: a deadline, a retry that is safe, errors in the SDK's words."""
+
+import uuid
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+
+import grpc
+
+from modelkeep.client import rpc_errors
+
+DEFAULT_TIMEOUT_S = 30.0
+_Request = TypeVar("_Request", contravariant=True)  # noqa: PLC0105 - private, its role is plain
+_Response = TypeVar("_Response", covariant=True)  # noqa: PLC0105 - private, its role is plain
+
+
+class Method(Protocol[_Request, _Response]):
+    """A unary method of a stub."""
+
+    def __call__(self, request: _Request, /, *, timeout: float | None) -> Awaitable[_Response]:
+        """Send the request."""
+        ...
+
+
+def new_request_id() -> str:
+    """An id under which a mutation may be repeated safely."""
+    return uuid.uuid4().hex
+
+
+class Caller:
+    """Makes unary calls with one default deadline, in seconds."""
+
+    def __init__(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+        self.timeout_s = timeout_s
+
+    async def __call__(
+        self,
+        method: Method[_Request, _Response],
+        request: _Request,
+        *,
+        timeout_s: float | None = None,
+    ) -> _Response:
+        """The method's answer.
+
+        Raises:
+            RegistryError: the call failed.
+        """
+        try:
+            return await method(request, timeout=timeout_s or self.timeout_s)
+        except grpc.aio.AioRpcError as failure:
+            raise rpc_errors.from_rpc(failure) from failure

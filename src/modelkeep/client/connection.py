@@ -1,0 +1,75 @@
+"""What every group of calls stands on: one channel, its stubs, and paging."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from google.protobuf import field_mask_pb2
+
+from modelkeep.client import calls, channel
+from modelkeep.v1 import artifact_service_pb2_grpc as artifact_grpc
+from modelkeep.v1 import lifecycle_service_pb2_grpc as lifecycle_grpc
+from modelkeep.v1 import registry_service_pb2_grpc as registry_grpc
+
+if TYPE_CHECKING:
+    import grpc
+
+    from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
+    from modelkeep.v1.lifecycle_service_pb2_grpc import LifecycleServiceAsyncStub
+    from modelkeep.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
+
+MAX_PAGE_SIZE = 1000
+_Entry = TypeVar("_Entry")
+
+
+class Connection:
+    """One channel to one registry; use it as an async context manager.
+
+    Args:
+        endpoint: `HOST:PORT`.
+        timeout_s: how long a unary call may take, in seconds.
+    """
+
+    def __init__(
+        self,
+        endpoint: str = channel.DEFAULT_ENDPOINT,
+        *,
+        timeout_s: float = calls.DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self.endpoint = channel.target(endpoint)
+        self._call = calls.Caller(timeout_s)
+        self._channel: grpc.aio.Channel = channel.open_channel(endpoint)
+        self._registry: RegistryServiceAsyncStub = registry_grpc.RegistryServiceStub(self._channel)
+        self._artifacts: ArtifactServiceAsyncStub = artifact_grpc.ArtifactServiceStub(self._channel)
+        self._lifecycle: LifecycleServiceAsyncStub = lifecycle_grpc.LifecycleServiceStub(
+            self._channel
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the channel and whatever runs on it."""
+        await self._channel.close()
+
+
+async def pages(
+    fetch: Callable[[str], Awaitable[tuple[list[_Entry], str]]],
+) -> AsyncIterator[_Entry]:
+    """Every entry of a list, page after page; `fetch` takes a page token and answers the next."""
+    token = ""
+    while True:
+        entries, token = await fetch(token)
+        for entry in entries:
+            yield entry
+        if not token:
+            return
+
+
+def mask(**values: object) -> field_mask_pb2.FieldMask:
+    """A mask of those fields that were given a value (None means: leave it)."""
+    return field_mask_pb2.FieldMask(
+        paths=[path for path, value in values.items() if value is not None]
+    )

@@ -1,0 +1,62 @@
+"""Calls about namespaces."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from modelkeep.client import calls, connection, convert, records, refs
+from modelkeep.v1 import registry_service_pb2 as pb
+
+
+class NamespaceCalls(connection.Connection):
+    """Create, read and change namespaces."""
+
+    async def create_namespace(
+        self, namespace: str, *, description: str = "", labels: Mapping[str, str] | None = None
+    ) -> records.Namespace:
+        """Create a namespace. Refused if the name is taken."""
+        request = pb.CreateNamespaceRequest(
+            namespace_id=refs.parse_namespace(namespace).namespace,
+            namespace=pb.Namespace(description=description, labels=dict(labels or {})),
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._registry.CreateNamespace, request)
+        return convert.namespace_from_wire(response.namespace)
+
+    async def get_namespace(self, namespace: str) -> records.Namespace:
+        """Read one namespace, or raise NotFound."""
+        name = refs.parse_namespace(namespace).namespace_name
+        request = pb.GetNamespaceRequest(name=name)
+        response = await self._call(self._registry.GetNamespace, request)
+        return convert.namespace_from_wire(response.namespace)
+
+    def list_namespaces(self) -> AsyncIterator[records.Namespace]:
+        """All namespaces by name."""
+
+        async def fetch(token: str) -> tuple[list[records.Namespace], str]:
+            request = pb.ListNamespacesRequest(page_size=connection.MAX_PAGE_SIZE, page_token=token)
+            page = await self._call(self._registry.ListNamespaces, request)
+            entries = [convert.namespace_from_wire(entry) for entry in page.namespaces]
+            return entries, page.next_page_token
+
+        return connection.pages(fetch)
+
+    async def update_namespace(
+        self,
+        namespace: str,
+        *,
+        description: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        etag: str = "",
+    ) -> records.Namespace:
+        """Change what is given; with an `etag`, only if nobody changed it since (Conflict)."""
+        request = pb.UpdateNamespaceRequest(
+            namespace=pb.Namespace(
+                name=refs.parse_namespace(namespace).namespace_name,
+                description=description or "",
+                labels=dict(labels or {}),
+                etag=etag,
+            ),
+            update_mask=connection.mask(description=description, labels=labels),
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._registry.UpdateNamespace, request)
+        return convert.namespace_from_wire(response.namespace)

@@ -1,0 +1,67 @@
+"""How long to go on trying when a transfer makes no progress."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from modelkeep.client import errors, progress
+
+DEFAULT_STALL_S = 60.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_PASSING_CODES = frozenset(
+    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"}
+)
+"""INTERNAL and UNKNOWN are how a cut connection sometimes shows; the time limit bounds them."""
+
+
+def is_passing(failure: errors.RegistryError) -> bool:
+    """Whether the same transfer may succeed a little later."""
+    return failure.code in _PASSING_CODES
+
+
+class Patience:
+    """Pauses between attempts that grow, and gives up after so long without progress.
+
+    Args:
+        stall_s: the time without progress after which the last failure is raised, in seconds.
+        listener: hears that the transfer was interrupted.
+        may_pass: which failures are worth another attempt.
+    """
+
+    def __init__(
+        self,
+        stall_s: float,
+        listener: progress.Progress,
+        may_pass: Callable[[errors.RegistryError], bool] = is_passing,
+    ) -> None:
+        self._stall_s = stall_s
+        self._listener = listener
+        self._may_pass = may_pass
+        self._best_bytes = 0
+        self._failing_since: float | None = None
+        self._pause_s = _FIRST_PAUSE_S
+
+    def reached(self, done_bytes: int) -> None:
+        """Note how far the transfer is; further than ever before starts the time anew."""
+        if done_bytes > self._best_bytes:
+            self._best_bytes = done_bytes
+            self._failing_since = None
+            self._pause_s = _FIRST_PAUSE_S
+
+    async def after(self, failure: errors.RegistryError) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            RegistryError: `failure` itself, if it cannot pass or lasted too long.
+        """
+        if not self._may_pass(failure):
+            raise failure
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+            self._listener.noted(f"Interrupted, trying again: {failure.message}")
+        if now - self._failing_since >= self._stall_s:
+            raise failure
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)

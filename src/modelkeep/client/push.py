@@ -1,0 +1,168 @@
+"""A push: reserve the version, send what the registry lacks, seal it."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelkeep.client import (
+    concurrency,
+    errors,
+    hashing,
+    media_types,
+    patience,
+    progress,
+    records,
+    refs,
+    reservation,
+    specs,
+    tree,
+    upload,
+    workers,
+)
+
+if TYPE_CHECKING:
+    from modelkeep.client.registry import Registry
+
+FILES_AT_ONCE = 4
+_MAX_FIND = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to push: `path` is None for a prompt, which has no files."""
+
+    ref: refs.Ref
+    path: Path | None
+    draft: specs.Draft
+    kind: records.ModelKind | None = None
+    files_at_once: int = FILES_AT_ONCE
+    stall_s: float = patience.DEFAULT_STALL_S
+    listener: progress.Progress = field(default_factory=progress.Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    local: tree.LocalFile
+    digest: str
+
+    def listed(self) -> records.File:
+        return records.File(
+            path=self.local.path,
+            digest=self.digest,
+            size_bytes=self.local.size_bytes,
+            media_type=media_types.of_path(self.local.path),
+        )
+
+
+class Push:
+    """One push; `run` is called once."""
+
+    def __init__(self, registry: "Registry", order: Order, pool: workers.Workers) -> None:
+        self._registry = registry
+        self._order = order
+        self._listener = order.listener
+        self._pool = pool
+        self._sent_bytes = 0
+
+    async def run(self) -> records.PushResult:
+        """Push, and tell what was done. Every failure leaves what a later push goes on from."""
+        began = time.monotonic()
+        limits = await self._registry.capabilities()
+        hashed = await self._hash(await self._walk(limits))
+        files = [one.listed() for one in hashed]
+        reserved = await reservation.reserve(self._registry, self._order, files)
+        sealed = reserved
+        if reserved.state is records.VersionState.DRAFT:
+            await self._send_missing(hashed, limits)
+            sealed = await reservation.seal(self._registry, self._order, reserved, files)
+        return records.PushResult(
+            version=sealed,
+            files=sealed.file_count,
+            total_bytes=sealed.total_bytes,
+            sent_bytes=self._sent_bytes,
+            seconds=time.monotonic() - began,
+            is_new=reserved.state is records.VersionState.DRAFT,
+        )
+
+    async def _walk(self, limits: records.Capabilities) -> list[tree.LocalFile]:
+        path = self._order.path
+        if path is None:
+            return []
+        files = await self._pool.submit(lambda: tree.walk(path))
+        _check_limits(files, limits)
+        return files
+
+    async def _hash(self, files: Sequence[tree.LocalFile]) -> list[_Hashed]:
+        hashed: list[_Hashed] = []
+
+        async def hash_one(file: tree.LocalFile) -> None:
+            self._listener.file_began(file.path, file.size_bytes, 0)
+            digest = await hashing.digest_local(
+                file, self._pool, lambda done: self._listener.file_moved(file.path, done)
+            )
+            hashed.append(_Hashed(file, digest))
+            self._listener.file_ended(file.path)
+
+        self._begin(progress.Step.HASH, files)
+        await concurrency.for_each(files, hash_one, at_once=min(4, os.cpu_count() or 1))
+        self._listener.step_ended(progress.Step.HASH)
+        return sorted(hashed, key=lambda one: one.local.path.encode())
+
+    async def _send_missing(self, hashed: Sequence[_Hashed], limits: records.Capabilities) -> None:
+        missing = await self._missing(hashed, limits)
+        settings = upload.Settings(
+            connection=self._registry,
+            namespace=self._order.ref.namespace,
+            chunk_bytes=limits.chunk_bytes,
+            stall_s=self._order.stall_s,
+            pool=self._pool,
+            listener=self._listener,
+            on_sent=self._count,
+        )
+
+        async def send_one(one: _Hashed) -> None:
+            await upload.send(one.local, one.digest, settings)
+
+        self._begin(progress.Step.SEND, [one.local for one in missing])
+        await concurrency.for_each(missing, send_one, at_once=self._order.files_at_once)
+        self._listener.step_ended(progress.Step.SEND)
+
+    async def _missing(
+        self, hashed: Sequence[_Hashed], limits: records.Capabilities
+    ) -> list[_Hashed]:
+        """One file of each digest the registry lacks, the largest first."""
+        by_digest = {one.digest: one for one in hashed}
+        digests = list(by_digest)
+        batch = min(limits.max_find_missing or _MAX_FIND, _MAX_FIND)
+        missing: list[_Hashed] = []
+        for start in range(0, len(digests), batch):
+            wanted = digests[start : start + batch]
+            found = await self._registry.find_missing(self._order.ref.namespace, wanted)
+            missing.extend(by_digest[digest] for digest in found)
+        return sorted(missing, key=lambda one: -one.local.size_bytes)
+
+    def _begin(self, step: progress.Step, files: Sequence[tree.LocalFile]) -> None:
+        total = sum(file.size_bytes for file in files)
+        self._listener.step_began(step, len(files), total)
+
+    def _count(self, sent_bytes: int) -> None:
+        self._sent_bytes += sent_bytes
+
+
+def _check_limits(files: Sequence[tree.LocalFile], limits: records.Capabilities) -> None:
+    if len(files) > limits.max_files_per_version:
+        raise errors.LimitReached(
+            f"There are {len(files)} files; this registry takes at most"
+            f" {limits.max_files_per_version} in a version.",
+            reason="TOO_MANY_FILES",
+        )
+    for file in files:
+        if file.size_bytes > limits.max_blob_bytes:
+            raise errors.LimitReached(
+                f"{file.path} has {file.size_bytes} bytes; this registry takes at most"
+                f" {limits.max_blob_bytes} in a file.",
+                reason="FILE_TOO_LARGE",
+            )

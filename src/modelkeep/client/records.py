@@ -1,0 +1,205 @@
+"""What the registry answers: frozen values, instants in UTC, sizes in bytes."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from modelkeep.client import refs, specs
+
+
+class ModelKind(enum.StrEnum):
+    """What a model is."""
+
+    UNSPECIFIED = "unspecified"
+    MODEL = "model"
+    ADAPTER = "adapter"
+    PIPELINE = "pipeline"
+    PROMPT = "prompt"
+
+
+class VersionState(enum.StrEnum):
+    """Whether a version's content may be read."""
+
+    UNSPECIFIED = "unspecified"
+    DRAFT = "draft"
+    READY = "ready"
+    QUARANTINED = "quarantined"
+    DELETED = "deleted"
+
+
+class UploadState(enum.StrEnum):
+    """Where an upload stands."""
+
+    UNSPECIFIED = "unspecified"
+    ACTIVE = "active"
+    VERIFYING = "verifying"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """The unit of ownership, access and deduplication."""
+
+    name: str
+    description: str
+    labels: Mapping[str, str]
+    creator: str
+    created_at: datetime | None
+    updated_at: datetime | None
+    etag: str
+
+    @property
+    def ref(self) -> str:
+        """`acme`."""
+        return refs.from_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A named line of versions; `deleted_at` is None while it lives."""
+
+    name: str
+    kind: ModelKind
+    owner: str
+    description: str
+    labels: Mapping[str, str]
+    creator: str
+    created_at: datetime | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+    last_ordinal: int
+    etag: str
+
+    @property
+    def ref(self) -> str:
+        """`acme/voice`."""
+        return refs.from_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of a model. Lists leave out `spec`, `datasets`, `metrics` and `card`."""
+
+    name: str
+    version: str
+    ordinal: int
+    state: VersionState
+    stage: str
+    manifest_digest: str
+    file_count: int
+    total_bytes: int
+    spec: specs.ModelSpec | specs.PromptSpec | None
+    datasets: tuple[specs.Dataset, ...]
+    metrics: Mapping[str, float]
+    source: specs.Source
+    labels: Mapping[str, str]
+    description: str
+    card: str
+    aliases: tuple[str, ...]
+    creator: str
+    create_client: str
+    created_at: datetime | None
+    finalized_at: datetime | None
+    updated_at: datetime | None
+    deleted_at: datetime | None
+    etag: str
+
+    @property
+    def ref(self) -> str:
+        """`acme/voice@1.2.0`."""
+        return refs.from_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One file of a version; `path` is relative and `/`-separated."""
+
+    path: str
+    digest: str
+    size_bytes: int
+    media_type: str = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A movable name for one version of a model; `version` is that version's resource name."""
+
+    name: str
+    version: str
+    reason: str
+    actor: str
+    set_at: datetime | None
+    etag: str
+
+    @property
+    def alias(self) -> str:
+        """`champion`."""
+        return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageMove:
+    """A version where it stands now, and the name of the one that made room (empty if none)."""
+
+    version: Version
+    displaced_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An upload of one blob; `persisted_ranges` are [start, end) pairs that are durable."""
+
+    name: str
+    state: UploadState
+    digest: str
+    size_bytes: int
+    part_size_bytes: int
+    persisted_ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a server accepts; sizes in bytes."""
+
+    server_version: str
+    chunk_bytes: int
+    max_chunk_bytes: int
+    max_message_bytes: int
+    min_part_bytes: int
+    max_parts: int
+    max_blob_bytes: int
+    max_streams_per_upload: int
+    max_files_per_version: int
+    max_find_missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushResult:
+    """What a push did.
+
+    `sent_bytes` is what went over the wire, resent bytes counted again; `is_new` is False if the
+    version was there already with the same content.
+    """
+
+    version: Version
+    files: int
+    total_bytes: int
+    sent_bytes: int
+    seconds: float
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullResult:
+    """What a pull did; `fetched_bytes` is what came over the wire."""
+
+    version: Version
+    directory: Path
+    files: int
+    total_bytes: int
+    fetched_bytes: int
+    seconds: float

@@ -1,0 +1,108 @@
+"""A registry, as the SDK shows it: every call, and push and pull made of them."""
+
+from datetime import datetime
+from pathlib import Path
+
+from modelkeep.client import (
+    blobs,
+    models,
+    namespaces,
+    patience,
+    pointers,
+    progress,
+    pull,
+    push,
+    records,
+    refs,
+    specs,
+    versions,
+    workers,
+)
+
+
+class Registry(
+    namespaces.NamespaceCalls,
+    models.ModelCalls,
+    versions.VersionCalls,
+    pointers.PointerCalls,
+    blobs.BlobCalls,
+):
+    """A connection to one registry; see `modelkeep.client.connect`."""
+
+    async def push(
+        self,
+        path: Path | str | None,
+        ref: str,
+        draft: specs.Draft | None = None,
+        *,
+        kind: records.ModelKind | None = None,
+        files_at_once: int = push.FILES_AT_ONCE,
+        stall_s: float = patience.DEFAULT_STALL_S,
+        listener: progress.Progress | None = None,
+    ) -> records.PushResult:
+        """Push a folder or a file as a version; namespace and model are created if need be.
+
+        Interrupted pushes go on where they stopped when the same call is made again.
+
+        Args:
+            path: the folder or file; None for a prompt, whose content is `draft.spec`.
+            ref: the version to make, `acme/voice@1.2.0`.
+            draft: what to say about it.
+            kind: what the model is; if it exists, it must be of that kind.
+            files_at_once: how many files are sent at the same time.
+            stall_s: how long to try again without progress, in seconds.
+            listener: hears how far it is.
+
+        Raises:
+            BadTree: something in the folder cannot be a file of a version.
+            Refused: the version exists with other content, or another push is at work on it.
+            FileChanged: a file changed while it was being pushed.
+            RegistryError: the registry answered anything else than success.
+        """
+        order = push.Order(
+            ref=refs.parse_version(ref),
+            path=None if path is None else Path(path),
+            draft=draft or specs.Draft(),
+            kind=kind,
+            files_at_once=files_at_once,
+            stall_s=stall_s,
+            listener=listener or progress.Progress(),
+        )
+        with workers.Workers() as pool:
+            return await push.Push(self, order, pool).run()
+
+    async def pull(
+        self,
+        ref: str,
+        directory: Path | str,
+        *,
+        as_of: datetime | None = None,
+        files_at_once: int = pull.FILES_AT_ONCE,
+        stall_s: float = patience.DEFAULT_STALL_S,
+        listener: progress.Progress | None = None,
+    ) -> records.PullResult:
+        """Pull a version into a folder, verified; files already there and right are not fetched.
+
+        Args:
+            ref: what to pull, for example `acme/voice@production`.
+            directory: where to; made if need be. Nothing outside it is written.
+            as_of: take the version the reference meant at this aware instant.
+            files_at_once: how many files are fetched at the same time.
+            stall_s: how long to try again without progress, in seconds.
+            listener: hears how far it is.
+
+        Raises:
+            NotFound: there is no such version.
+            BadTree: the version's paths must not be written.
+            DataLoss: the list of files or a file is not what its digest says.
+        """
+        order = pull.Order(
+            ref=refs.parse_selection(ref),
+            directory=Path(directory),
+            as_of=as_of,
+            files_at_once=files_at_once,
+            stall_s=stall_s,
+            listener=listener or progress.Progress(),
+        )
+        with workers.Workers() as pool:
+            return await pull.Pull(self, order, pool).run()

@@ -1,0 +1,157 @@
+"""The version of a push: reserve it as a draft, or find it there already; and seal it."""
+
+import dataclasses
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from modelkeep.client import errors, manifest, records, specs
+
+if TYPE_CHECKING:
+    from modelkeep.client.push import Order
+    from modelkeep.client.registry import Registry
+
+
+async def reserve(
+    registry: "Registry", order: "Order", files: Sequence[records.File]
+) -> records.Version:
+    """The draft to fill, or the sealed version if it has the same content already.
+
+    Raises:
+        Refused: the version is there with other content, or the model is of another kind.
+    """
+    await _ensure_model(registry, order)
+    try:
+        return await registry.create_version(str(order.ref), order.draft)
+    except errors.Refused as taken:
+        if taken.code != "ALREADY_EXISTS":
+            raise
+        return await _take_over(registry, order, files)
+
+
+async def seal(
+    registry: "Registry", order: "Order", draft: records.Version, files: Sequence[records.File]
+) -> records.Version:
+    """Seal the draft, or find that somebody sealed it with the same content meanwhile.
+
+    Raises:
+        Refused: another push is at work on it, or sealed it with other content.
+    """
+    try:
+        return await registry.finalize_version(str(order.ref), files, etag=draft.etag)
+    except errors.Refused as refused:
+        # The draft's etag stands for this push's description. If another push replaced it,
+        # sealing now would join our files with a description that is not ours.
+        found = await registry.get_version(str(order.ref))
+        if found.state is not records.VersionState.DRAFT:
+            order.listener.noted(f"Another push sealed {order.ref} while this one ran.")
+            return _same_or_refused(found, order, files)
+        if refused.reason != "STALE_ETAG":
+            raise
+        raise errors.Conflict(
+            f"Another push of {order.ref} is at work and has replaced this one's description;"
+            " run the same command again once it has ended.",
+            reason="CONCURRENT_PUSH",
+        ) from refused
+
+
+async def _ensure_model(registry: "Registry", order: "Order") -> None:
+    model = f"{order.ref.namespace}/{order.ref.model}"
+    try:
+        found = await registry.get_model(model)
+    except errors.NotFound:
+        found = await _create_model(registry, order, model)
+    if found.deleted_at is not None:
+        raise errors.Refused(
+            f"The model {model} is deleted; bring it back with `modelkeep restore {model}`.",
+            reason="MODEL_DELETED",
+        )
+    _check_kind(found, order)
+
+
+async def _create_model(registry: "Registry", order: "Order", model: str) -> records.Model:
+    await _unless_taken(registry.create_namespace(order.ref.namespace))
+    await _unless_taken(registry.create_model(model, kind=_kind_wanted(order)))
+    return await registry.get_model(model)
+
+
+async def _unless_taken(creation: Coroutine[Any, Any, object]) -> None:
+    try:
+        await creation
+    except errors.Refused as taken:
+        if taken.code != "ALREADY_EXISTS":
+            raise
+
+
+def _kind_wanted(order: "Order") -> records.ModelKind:
+    if isinstance(order.draft.spec, specs.PromptSpec):
+        return records.ModelKind.PROMPT
+    return order.kind or records.ModelKind.MODEL
+
+
+def _check_kind(found: records.Model, order: "Order") -> None:
+    wanted = _kind_wanted(order)
+    is_prompt = found.kind is records.ModelKind.PROMPT
+    unstated = order.kind is None and not is_prompt and wanted is not records.ModelKind.PROMPT
+    if found.kind is not wanted and not unstated:
+        raise errors.Refused(
+            f"{found.ref} is of the kind {found.kind}, which cannot change; this push is of the"
+            f" kind {wanted}. Push it to another model.",
+            reason="KIND_MISMATCH",
+            metadata={"kind": found.kind, "wanted": wanted},
+        )
+
+
+async def _take_over(
+    registry: "Registry", order: "Order", files: Sequence[records.File]
+) -> records.Version:
+    found = await registry.get_version(str(order.ref))
+    if found.state is records.VersionState.DRAFT:
+        return await registry.update_draft(str(order.ref), order.draft, etag=found.etag)
+    return _same_or_refused(found, order, files)
+
+
+def _same_or_refused(
+    found: records.Version, order: "Order", files: Sequence[records.File]
+) -> records.Version:
+    if found.state is not records.VersionState.READY:
+        raise errors.Refused(
+            f"{order.ref} is {found.state}; push another version"
+            + (f", or run `modelkeep restore {order.ref}`." if _is_deleted(found) else "."),
+            reason=f"VERSION_{found.state.upper()}",
+        )
+    if not _has_content(found, order, files):
+        raise errors.Refused(
+            f"{order.ref} exists with other content, and a sealed version never changes; push"
+            " another version.",
+            reason="VERSION_EXISTS",
+            metadata={"manifest_digest": found.manifest_digest},
+        )
+    if not _says_the_same(found, order.draft):
+        order.listener.noted(f"{order.ref} was sealed with another description; it stays as it is.")
+    return found
+
+
+def _is_deleted(found: records.Version) -> bool:
+    return found.state is records.VersionState.DELETED
+
+
+def _has_content(found: records.Version, order: "Order", files: Sequence[records.File]) -> bool:
+    if isinstance(order.draft.spec, specs.PromptSpec):
+        return _comparable(found.spec) == _comparable(order.draft.spec)
+    return found.manifest_digest == manifest.digest(files)
+
+
+def _says_the_same(found: records.Version, draft: specs.Draft) -> bool:
+    return (
+        _comparable(found.spec) == _comparable(draft.spec)
+        and set(found.datasets) == set(draft.datasets)
+        and dict(found.metrics) == dict(draft.metrics)
+        and found.source == draft.source
+    )
+
+
+def _comparable(spec: specs.ModelSpec | specs.PromptSpec | None) -> object:
+    """The spec with its variables in one order: the server may keep them in another."""
+    if isinstance(spec, specs.PromptSpec):
+        return dataclasses.replace(spec, variables=tuple(sorted(spec.variables)))
+    return spec

@@ -1,0 +1,62 @@
+"""From a failed RPC to an error in the SDK's words."""
+
+from typing import TypeVar
+
+import grpc
+from google.protobuf import message
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from modelkeep.client import errors
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_REQUEST_ID_KEY = "x-request-id"
+_Detail = TypeVar("_Detail", bound=message.Message)
+
+
+def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
+    """The error of the hierarchy that says what `failure` says, with all its details."""
+    code = failure.code().name
+    status = _status(failure)
+    error_info = _detail(status, error_details_pb2.ErrorInfo())
+    bad_request = _detail(status, error_details_pb2.BadRequest())
+    return errors.BY_CODE.get(code, errors.RegistryError)(
+        failure.details() or f"the server answered {code} without a message",
+        code=code,
+        reason=error_info.reason,
+        metadata=error_info.metadata,
+        violations=tuple(
+            errors.Violation(violation.field, violation.description)
+            for violation in bad_request.field_violations
+        ),
+        request_id=_metadata_value(failure, _REQUEST_ID_KEY),
+    )
+
+
+def _status(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
+    for key, value in failure.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            return _parsed(value)
+    return status_pb2.Status()
+
+
+def _parsed(value: bytes) -> status_pb2.Status:
+    try:
+        return status_pb2.Status.FromString(value)
+    except message.DecodeError:
+        # Something between us and the server mangled the details; code and message still stand.
+        return status_pb2.Status()
+
+
+def _detail(status: status_pb2.Status, wanted: _Detail) -> _Detail:
+    for detail in status.details:
+        if detail.Unpack(wanted):
+            break
+    return wanted
+
+
+def _metadata_value(failure: grpc.aio.AioRpcError, wanted: str) -> str:
+    for pairs in (failure.trailing_metadata(), failure.initial_metadata()):
+        for key, value in pairs or ():
+            if key == wanted:
+                return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return ""

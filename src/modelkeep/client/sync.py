@@ -1,0 +1,135 @@
+"""The same registry for code that is not async: each call runs on a private loop in a thread.
+
+Nothing is written twice: every method here is the async one, made blocking.
+"""
+
+import asyncio
+import functools
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from modelkeep.client import calls, channel, registry
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="modelkeep-sync", daemon=True
+        )
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, _R]) -> _R:
+        """The work's result; an interrupt in the calling thread cancels the work."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _blocking(
+    method: Callable[Concatenate[registry.Registry, _P], Coroutine[Any, Any, _R]],
+) -> Callable[Concatenate["SyncRegistry", _P], _R]:
+    @functools.wraps(method)
+    def call(self: "SyncRegistry", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return self.loop.run(method(self.registry, *args, **kwargs))
+
+    return call
+
+
+def _iterating(
+    method: Callable[Concatenate[registry.Registry, _P], AsyncIterator[_R]],
+) -> Callable[Concatenate["SyncRegistry", _P], Iterator[_R]]:
+    @functools.wraps(method)
+    def call(self: "SyncRegistry", /, *args: _P.args, **kwargs: _P.kwargs) -> Iterator[_R]:
+        entries = method(self.registry, *args, **kwargs)
+        while True:
+            try:
+                yield self.loop.run(_advance(entries))
+            except StopAsyncIteration:
+                return
+
+    return call
+
+
+async def _advance(entries: AsyncIterator[_R]) -> _R:
+    return await anext(entries)
+
+
+class SyncRegistry:
+    """A registry whose calls block; see `modelkeep.client.connect_sync`. Thread-safe."""
+
+    def __init__(
+        self,
+        endpoint: str = channel.DEFAULT_ENDPOINT,
+        *,
+        timeout_s: float = calls.DEFAULT_TIMEOUT_S,
+    ) -> None:
+        self.loop = _Loop()
+        self.registry = self.loop.run(_connect(endpoint, timeout_s))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the channel and the private loop."""
+        self.loop.run(self.registry.close())
+        self.loop.close()
+
+    create_namespace = _blocking(registry.Registry.create_namespace)
+    get_namespace = _blocking(registry.Registry.get_namespace)
+    list_namespaces = _iterating(registry.Registry.list_namespaces)
+    update_namespace = _blocking(registry.Registry.update_namespace)
+    create_model = _blocking(registry.Registry.create_model)
+    get_model = _blocking(registry.Registry.get_model)
+    list_models = _iterating(registry.Registry.list_models)
+    update_model = _blocking(registry.Registry.update_model)
+    delete_model = _blocking(registry.Registry.delete_model)
+    restore_model = _blocking(registry.Registry.restore_model)
+    create_version = _blocking(registry.Registry.create_version)
+    finalize_version = _blocking(registry.Registry.finalize_version)
+    get_version = _blocking(registry.Registry.get_version)
+    list_versions = _iterating(registry.Registry.list_versions)
+    list_files = _iterating(registry.Registry.list_files)
+    resolve = _blocking(registry.Registry.resolve)
+    update_version = _blocking(registry.Registry.update_version)
+    update_draft = _blocking(registry.Registry.update_draft)
+    delete_version = _blocking(registry.Registry.delete_version)
+    restore_version = _blocking(registry.Registry.restore_version)
+    set_alias = _blocking(registry.Registry.set_alias)
+    get_alias = _blocking(registry.Registry.get_alias)
+    list_aliases = _iterating(registry.Registry.list_aliases)
+    delete_alias = _blocking(registry.Registry.delete_alias)
+    set_stage = _blocking(registry.Registry.set_stage)
+    capabilities = _blocking(registry.Registry.capabilities)
+    find_missing = _blocking(registry.Registry.find_missing)
+    start_upload = _blocking(registry.Registry.start_upload)
+    get_upload = _blocking(registry.Registry.get_upload)
+    complete_upload = _blocking(registry.Registry.complete_upload)
+    abort_upload = _blocking(registry.Registry.abort_upload)
+    read_blob = _iterating(registry.Registry.read_blob)
+    read_named_blob = _iterating(registry.Registry.read_named_blob)
+    push = _blocking(registry.Registry.push)
+    pull = _blocking(registry.Registry.pull)
+
+
+async def _connect(endpoint: str, timeout_s: float) -> registry.Registry:
+    # On the private loop, because a channel belongs to the loop it was made on.
+    return registry.Registry(endpoint, timeout_s=timeout_s)
