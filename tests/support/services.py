@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class S3:
 
 
 @contextlib.contextmanager
-def scratch_directory():
+def scratch_directory() -> Iterator[Path]:
     """A private directory outside pytest's own, whose 0700 parents a database user cannot pass."""
     path = Path(tempfile.mkdtemp(prefix="modelkeep-test-"))
     try:
@@ -59,7 +59,7 @@ async def running_postgres() -> AsyncIterator[postgres.Postgres]:
 @contextlib.asynccontextmanager
 async def running_s3() -> AsyncIterator[S3]:
     with scratch_directory() as data:
-        store = seaweed.SeaweedFS(data, volume_size_mib=64)
+        store = seaweed.SeaweedFS(data, volume_size_mib=64, stop_timeout_s=0.5)
         await store.start()
         try:
             yield S3(store.endpoint, store.access_key, store.secret_key)
@@ -92,7 +92,7 @@ async def execute(url: str, statement: str) -> None:
 
 
 @contextlib.contextmanager
-def bucket(s3: S3):
+def bucket(s3: S3) -> Iterator[str]:
     """A new bucket and everything in it, gone at the end: each holds a slice of the disk."""
     client, name = s3.client(), f"test-{secrets.token_hex(6)}"
     client.make_bucket(name)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import psutil
 from modelkeep.local import files
 
 _SHIM = Path(__file__).with_name("shim.py")
+_POLL_S = 0.05
 _CREATED_TOLERANCE_S = 2.0  # the kernel's boot time, and with it every start time, may be stepped
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Program:
         death_signal: sent by the kernel should the supervisor die without ending the program.
         stop_signals: sent in turn, each followed by `stop_timeout_s`; SIGKILL follows by itself.
         user: uid and gid to run as, or (-1, -1) for our own.
+        output: file that takes what the program prints on stdout; the log if None.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Program:
     stop_signals: Sequence[signal.Signals]
     stop_timeout_s: float
     user: tuple[int, int] = (-1, -1)
+    output: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,7 @@ class Places:
 class Child:
     """A running program. `pid` stays valid until `wait` or `stop` has returned."""
 
-    def __init__(
-        self, program: Program, places: Places, running: asyncio.subprocess.Process
-    ) -> None:
+    def __init__(self, program: Program, places: Places, running: subprocess.Popen[bytes]) -> None:
         self._program = program
         self._places = places
         self._running = running
@@ -72,18 +74,15 @@ class Child:
         return self._running.pid
 
     @property
-    def stdout(self) -> asyncio.StreamReader | None:
-        """What the program prints, if it was started with `pipe`."""
-        return self._running.stdout
-
-    @property
     def exit_code(self) -> int | None:
         """Exit code once the program has ended, minus the signal that ended it; else None."""
-        return self._running.returncode
+        return self._running.poll()
 
     async def wait(self) -> int:
         """Wait for the program to end by itself and return its exit code."""
-        return await self._running.wait()
+        while (code := self.exit_code) is None:  # noqa: ASYNC110 - see `start`
+            await asyncio.sleep(_POLL_S)
+        return code
 
     async def stop(self) -> None:
         """End the program, the harder the longer it takes; its record goes with it."""
@@ -93,36 +92,36 @@ class Child:
         self._places.record(self._program.name).unlink(missing_ok=True)
 
     async def _ended_by(self, sign: signal.Signals) -> bool:
-        if self.exit_code is not None:
-            return True
-        with contextlib.suppress(ProcessLookupError):
-            self._running.send_signal(sign)
+        self._running.send_signal(sign)  # does nothing if it has ended
         try:
-            await asyncio.wait_for(self._running.wait(), self._program.stop_timeout_s)
+            await asyncio.wait_for(self.wait(), self._program.stop_timeout_s)
         except TimeoutError:
             _log.warning("%s did not end on %s", self._program.name, sign.name)
             return False
         return True
 
 
-async def start(program: Program, places: Places, *, pipe: bool = False) -> Child:
-    """Start the program with its output in its log, or its stdout in a pipe for us to read.
+def start(program: Program, places: Places) -> Child:
+    """Start the program with its output in its log.
 
-    The calling thread must outlive the child: the kernel ties the two together.
+    The calling thread must outlive the child: the kernel ties the two together. Not a subprocess
+    of asyncio: there, a cancellation between fork and exec hangs or leaves an orphan.
     """
     log = files.open_log(places.log(program.name))
+    output = files.open_fresh(program.output) if program.output else log
     try:
-        running = await asyncio.create_subprocess_exec(
-            *_shimmed(program),
+        running = subprocess.Popen(  # noqa: S603 - programs of our own choice
+            _shimmed(program),
             env=dict(program.environ),
             cwd=program.directory,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE if pipe else log,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches the supervisor only; it ends us in order
         )
     finally:
-        os.close(log)
+        for descriptor in {log, output}:
+            os.close(descriptor)
     _write_record(places.record(program.name), running.pid)
     return Child(program, places, running)
 

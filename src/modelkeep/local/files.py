@@ -66,3 +66,10 @@ def open_log(path: Path, limit_bytes: int = 8 << 20) -> int:
     if path.exists() and path.stat().st_size > limit_bytes:
         path.replace(path.with_name(path.name + ".1"))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def open_fresh(path: Path) -> int:
+    """Open an empty file for appending and return its descriptor."""
+    private_directory(path.parent)
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -21,7 +21,7 @@ import psutil
 from modelkeep.local import child, errors, files, ports
 
 _USER = "modelkeep"
-_DATABASE = "modelkeep"
+_DATABASE = "postgres"
 _SYSTEM_USER = "embedded_postgres"
 _START_TIMEOUT_S = 30.0
 _PASSING = (
@@ -80,8 +80,9 @@ class Postgres:
             self.child = None
 
     async def end_leftovers(self) -> None:
-        """End a postmaster that an earlier run left behind."""
-        await child.end_leftover(self.name, self._places, signal.SIGQUIT)
+        """End a postmaster, or its making, that an earlier run left behind."""
+        for name in ("initdb", self.name):
+            await child.end_leftover(name, self._places, signal.SIGQUIT)
 
     @property
     def _log_file(self) -> Path:
@@ -91,11 +92,13 @@ class Postgres:
         return files.kept_secret(self._data / "postgres.password")
 
     async def _started(self, deadline: float) -> bool:
-        (self._port,) = ports.free_ports(1)
-        self.child = await child.start(self._program(), self._places)
+        # A restart within one run keeps its port, so that the server still finds the database.
+        self._port = self._port or ports.free_ports(1)[0]
+        self.child = child.start(self._program(), self._places)
         while not self._ready(self.child.pid):
             if self.child.exit_code is not None or time.monotonic() > deadline:
                 await self.stop()
+                self._port = 0  # it may have been taken
                 return False
             await asyncio.sleep(0.02)
         return True
@@ -129,10 +132,13 @@ class Postgres:
             **self._settings,
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        return self._tool("postgres", "-D", str(self._cluster), *options)
+
+    def _tool(self, tool: str, *arguments: str) -> child.Program:
         return child.Program(
-            name=self.name,
-            argv=[str(self._binaries / "postgres"), "-D", str(self._cluster), *options],
-            environ=_environ(),
+            name=tool,
+            argv=[str(self._binaries / tool), *arguments],
+            environ=_ENVIRON,
             directory=Path("/"),
             death_signal=signal.SIGINT,
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
@@ -150,33 +156,21 @@ class Postgres:
         for path in (fresh, secret):
             os.chown(path, *self._user)
         try:
-            await self._run("initdb", "-D", str(fresh), *_INITDB, f"--pwfile={secret}")
-            create = f'CREATE DATABASE "{_DATABASE}"\n'
-            await self._run("postgres", "--single", "-D", str(fresh), "postgres", text=create)
+            await self._initdb(fresh, secret)
         finally:
             secret.unlink()
         fresh.rename(self._cluster)
 
-    async def _run(self, tool: str, *arguments: str, text: str = "") -> None:
-        log = files.open_log(self._log_file)
-        uid, gid = self._user
-        as_user = {"user": uid, "group": gid, "extra_groups": []} if uid >= 0 else {}
+    async def _initdb(self, fresh: Path, secret: Path) -> None:
+        program = self._tool("initdb", "-D", str(fresh), *_INITDB, f"--pwfile={secret}")
+        running = child.start(program, self._places)
         try:
-            running = await asyncio.create_subprocess_exec(
-                str(self._binaries / tool),
-                *arguments,
-                env=_environ(),
-                cwd="/",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                **as_user,
-            )
-            await running.communicate(text.encode())
+            code = await running.wait()
         finally:
-            os.close(log)
-        if running.returncode != 0:
-            raise errors.LocalError(f"{tool} failed:\n{files.tail(self._log_file)}")
+            await running.stop()
+        if code != 0:
+            log = files.tail(self._places.log("initdb"))
+            raise errors.LocalError(f"Postgres cannot make its files:\n{log}")
 
 
 _INITDB = (
@@ -189,9 +183,8 @@ _INITDB = (
 )
 
 
-def _environ() -> dict[str, str]:
-    # Nothing of ours: PG* variables and proxies must not reach it.
-    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+# Nothing of ours: PG* variables and proxies must not reach it.
+_ENVIRON = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _binaries() -> Path:

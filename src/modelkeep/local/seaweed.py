@@ -1,7 +1,7 @@
 """Embedded S3: SeaweedFS's `weed mini`, its master, volume, filer and S3 parts in one process.
 
-`mini` is ready in under a second, where `weed server` waits several for its election. It must be told
-every port, or it takes well-known ones; and `-ip`, or it takes an address of a network card.
+`mini` is ready in under a second, where `weed server` waits several for its election. It must be
+told every port, or it takes well-known ones; and `-ip`, or it takes that of a network card.
 """
 
 import asyncio
@@ -30,15 +30,19 @@ class SeaweedFS:
         data: the data directory.
         volume_size_mib: files it groups objects into; each bucket takes at least one of these
             from the free disk, which is divided into so many.
+        stop_timeout_s: how long it may wait for idle connections of its clients to close.
     """
 
     name = "s3"
 
-    def __init__(self, data: Path, volume_size_mib: int = 256) -> None:
+    def __init__(
+        self, data: Path, *, volume_size_mib: int = 256, stop_timeout_s: float = 5
+    ) -> None:
         self._places = child.Places(data)
         self._store = data / "s3"
         self._data = data
         self._volume_size_mib = volume_size_mib
+        self._stop_timeout_s = stop_timeout_s
         self._weed = _weed()
         self._ports: dict[str, int] = {}
         self.child: child.Child | None = None
@@ -88,11 +92,12 @@ class SeaweedFS:
     async def _started(self) -> bool:
         self._choose_ports()
         self._forget_past()
-        self.child = await child.start(self._program(), self._places)
+        self.child = child.start(self._program(), self._places)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not await asyncio.to_thread(_healthy, self._ports["s3.port"]):
             if self.child.exit_code is not None or time.monotonic() > deadline:
                 await self.stop()
+                self._ports = {}  # one may have been taken
                 return False
             await asyncio.sleep(0.02)
         return True
@@ -100,7 +105,8 @@ class SeaweedFS:
     def _choose_ports(self) -> None:
         names = [f"{part}.port" for part in _PARTS]
         names += [f"{name}.grpc" for name in names]
-        self._ports = dict(zip(names, ports.free_ports(len(names)), strict=True))
+        # A restart within one run keeps its ports, so that the server still finds the store.
+        self._ports = self._ports or dict(zip(names, ports.free_ports(len(names)), strict=True))
         files.write_private(self._ports_file, json.dumps(self._ports))
 
     def _forget_past(self) -> None:
@@ -128,7 +134,7 @@ class SeaweedFS:
             directory=self._store,
             death_signal=signal.SIGTERM,
             stop_signals=(signal.SIGTERM,),
-            stop_timeout_s=5,
+            stop_timeout_s=self._stop_timeout_s,
         )
 
     def _options(self) -> list[str]:

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main(arguments: list[str]) -> None:
-    """Drop to the user, ask for the signal, make sure the parent still lives, become the program."""
+    """Drop to the user, ask for the signal, check that the parent lives, become the program."""
     parent, death_signal, uid, gid = (int(text) for text in arguments[:4])
     os.umask(0o077)
     if uid >= 0:

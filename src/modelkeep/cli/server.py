@@ -1,0 +1,122 @@
+"""The commands that run a server: `dev`, `serve` and `migrate`.
+
+What they need comes with the extras, so it is imported only inside them: the client's command line
+works without.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from modelkeep import allocator, config
+from modelkeep.cli import failures
+
+_EXTRAS = {
+    "asyncpg": "server",
+    "grpc_health": "server",
+    "grpc_reflection": "server",
+    "minio": "server",
+    "pydantic": "server",
+    "rfc8785": "server",
+    "structlog": "server",
+    "psutil": "local",
+}
+
+
+class Failed(click.ClickException):
+    """Why the command cannot go on, in one sentence."""
+
+    exit_code = failures.FAILED
+
+
+class WrongUse(click.ClickException):
+    """Which setting is wrong, in one sentence."""
+
+    exit_code = failures.USAGE
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory that holds everything.  [default: ~/.local/share/modelkeep]",
+)
+@click.option(
+    "--listen",
+    envvar="MODELKEEP_LISTEN",
+    default=config.DEFAULT_LISTEN,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the server answers; port 0 takes a free one.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say what happens.")
+@click.pass_context
+def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -> None:
+    """Run a whole registry here: Postgres, S3 and the server, until Ctrl-C."""
+    with _plain_failures():
+        from modelkeep.local import dev as tree  # noqa: PLC0415 - an extra
+        from modelkeep.local import errors  # noqa: PLC0415
+
+        verbose = verbose or bool(context.obj and context.obj.verbose)
+        try:
+            tree.run(data, listen, os.environ, verbose=verbose)
+        except errors.LocalError as error:
+            raise Failed(str(error)) from None
+
+
+@click.command()
+@click.option("--migrate", "migrate_first", is_flag=True, help="Apply database migrations first.")
+def serve(migrate_first: bool) -> None:
+    """Run the server on the Postgres and S3 store of the MODELKEEP_ variables."""
+    with _plain_failures():
+        chosen = config.from_environ(os.environ)
+        allocator.ensure(os.environ)
+        from modelkeep import log  # noqa: PLC0415 - an extra
+
+        log.configure(chosen.log_level, chosen.log_format)
+        asyncio.run(_serve(chosen, migrate_first=migrate_first))
+
+
+@click.command()
+def migrate() -> None:
+    """Apply database migrations to the Postgres of MODELKEEP_DATABASE_URL."""
+    with _plain_failures():
+        chosen = config.from_environ(os.environ)
+        from modelkeep import app  # noqa: PLC0415 - an extra
+
+        applied = asyncio.run(app.migrate(chosen))
+        for name in applied:
+            click.echo(f"applied {name}")
+        if not applied:
+            click.echo("nothing to apply")
+
+
+async def _serve(chosen: config.Config, *, migrate_first: bool) -> None:
+    from modelkeep import app  # noqa: PLC0415 - an extra
+
+    if migrate_first:
+        await app.migrate(chosen)
+    await app.serve(chosen, _announce)
+
+
+def _announce(endpoint: str) -> None:
+    print(f"modelkeep ready on {endpoint}", flush=True)  # `modelkeep dev` waits for this line
+
+
+@contextlib.contextmanager
+def _plain_failures() -> Iterator[None]:
+    try:
+        yield
+    except config.ConfigError as error:
+        raise WrongUse(str(error)) from None
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise Failed(
+            f'{error.name} is not installed; run: pip install "modelkeep[{extra}]"'
+        ) from None
