@@ -48,6 +48,7 @@ from modelkeep.client.records import (
     VersionState,
 )
 from modelkeep.client.refs import Ref
+from modelkeep.client.refs import parse as parse_ref
 from modelkeep.client.registry import Registry
 from modelkeep.client.specs import (
     BaseModel,
@@ -116,6 +117,7 @@ __all__ = [
     "Violation",
     "connect",
     "connect_sync",
+    "parse_ref",
     "read_prompt_file",
 ]
 

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf import message
-from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2
 
 from modelkeep.client import errors
 

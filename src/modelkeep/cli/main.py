@@ -1,0 +1,70 @@
+"""The group `modelkeep`: global options and the list of verbs."""
+
+import click
+
+import modelkeep as package
+from modelkeep.cli import lazy, settings
+
+_HERE = "modelkeep.cli"
+SECTIONS = {
+    "Content": {
+        "push": lazy.Verb(f"{_HERE}.push:push", "Push a folder, a file or a prompt as a version."),
+        "pull": lazy.Verb(f"{_HERE}.pull:pull", "Pull a version into a folder, verified."),
+    },
+    "Look": {
+        "show": lazy.Verb(f"{_HERE}.show:show", "Show a namespace, a model or a version."),
+        "ls": lazy.Verb(f"{_HERE}.listing:ls", "List namespaces, models or versions."),
+        "resolve": lazy.Verb(f"{_HERE}.resolve:resolve", "Tell which version a reference means."),
+    },
+    "Change": {
+        "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove and list aliases."),
+        "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
+        "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
+        "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
+    },
+    "Server": {
+        "dev": lazy.Verb(f"{_HERE}.server:dev", "Run a whole registry here: Postgres, S3, server."),
+        "serve": lazy.Verb(f"{_HERE}.server:serve", "Run the server on your Postgres and S3."),
+        "migrate": lazy.Verb(f"{_HERE}.server:migrate", "Apply database migrations."),
+    },
+    "About": {
+        "version": lazy.Verb(f"{_HERE}.about:version", "Tell the versions of client and server."),
+    },
+}
+
+_EPILOG = """\b
+References: NAMESPACE/MODEL@SELECTOR, where the selector is a version (2.1.0), a
+range (^2.1), an alias (champion), a stage (production), latest, #17 (ordinal)
+or a manifest digest (sha256:...). Without one, the newest release is meant.
+
+\b
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused by a rule,
+130 interrupted (run the same push or pull again to go on).
+
+\b
+Results go to standard output (-o json and -o yaml for programs), progress and
+errors to standard error. MODELKEEP_ENDPOINT names the server once for all.
+"""
+
+
+@click.group(
+    cls=lazy.LazyGroup,
+    sections=SECTIONS,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--endpoint",
+    envvar="MODELKEEP_ENDPOINT",
+    default=settings.DEFAULT_ENDPOINT,
+    show_default=True,
+    show_envvar=True,
+    metavar="HOST:PORT",
+    help="The server to speak to.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show the details of errors.")
+@click.version_option(package.__version__, prog_name="modelkeep", message="%(prog)s %(version)s")
+@click.pass_context
+def modelkeep(context: click.Context, endpoint: str, verbose: bool) -> None:
+    """A model registry you can trust with production."""
+    context.obj = settings.Settings(endpoint=endpoint, verbose=verbose)

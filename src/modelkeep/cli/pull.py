@@ -1,0 +1,54 @@
+"""`modelkeep pull`."""
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from modelkeep import client
+from modelkeep.cli import allocator, output, progress, session, settings, units, values
+
+
+@click.command()
+@click.argument("ref")
+@click.argument("directory", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--at", "at", metavar="TIME", help="What REF meant then (ISO 8601, UTC).")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def pull(chosen: settings.Settings, ref: str, directory: Path, at: str | None, form: str) -> None:
+    """Pull a version into a folder, verified.
+
+    Every byte is checked against the version's manifest before a file gets its name. Files that
+    are there and right are not fetched, and a pull that was cut goes on where it stopped when you
+    run it again.
+    """
+    as_of = values.instant(at) if at else None
+    allocator.tune()
+
+    async def work(registry: client.Registry) -> client.PullResult:
+        with contextlib.closing(progress.display()) as display:
+            return await registry.pull(ref, directory, as_of=as_of, listener=display.listener)
+
+    pulled = session.run(chosen, work)
+    output.emit(_document(pulled), form, lambda: _sentence(pulled))
+
+
+def _document(pulled: client.PullResult) -> dict[str, object]:
+    return {
+        "version": pulled.version.version,
+        "files": pulled.files,
+        "total_bytes": pulled.total_bytes,
+        "fetched_bytes": pulled.fetched_bytes,
+        "seconds": round(pulled.seconds, 3),
+    }
+
+
+def _sentence(pulled: client.PullResult) -> str:
+    content = f"{units.count(pulled.files, 'file')}, {units.size(pulled.total_bytes)}"
+    fetched = (
+        f"fetched {units.size(pulled.fetched_bytes)} in {units.span(pulled.seconds)}"
+        if pulled.fetched_bytes
+        else "all there already"
+    )
+    return f"[bold]{pulled.version.ref}[/] verified: {content}; {fetched}"

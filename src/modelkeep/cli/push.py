@@ -1,0 +1,105 @@
+"""`modelkeep push`."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from modelkeep import client
+from modelkeep.cli import allocator, output, progress, release, session, settings, units
+
+_KINDS = ("model", "adapter", "pipeline")
+_RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
+
+
+@click.command(epilog=release.EPILOG)
+@click.argument("words", nargs=-1, required=True, metavar="[PATH] REF")
+@click.option(
+    "--prompt",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Push this prompt configuration (YAML) instead of files.",
+)
+@click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter, typed.")
+@click.option("--metric", "metrics", multiple=True, metavar="K=V", help="A figure you report.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="A label.")
+@click.option("--dataset", "datasets", multiple=True, metavar="NAME@REVISION", help="Trained with.")
+@click.option("--source-commit", default="", metavar="COMMIT", help="The code that made it.")
+@click.option("--source-repository", default="", metavar="URI", help="Where that code is.")
+@click.option("--base", metavar="REF|URI", help="What it was made from.")
+@click.option("--base-relation", type=click.Choice(_RELATIONS), help="What was done to the base.")
+@click.option(
+    "--card",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Model card, a Markdown file.",
+)
+@click.option("--description", default="", metavar="TEXT", help="One paragraph.")
+@click.option("--kind", type=click.Choice(_KINDS), help="What the model is; model if it is new.")
+@click.option("--framework", default="", metavar="NAME[@VERSION]", help="For example onnx@1.19.")
+@click.option("--task", default="", metavar="TEXT", help="What the model does.")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def push(
+    chosen: settings.Settings,
+    /,
+    words: Sequence[str],
+    prompt: Path | None,
+    kind: str | None,
+    form: str,
+    **said: Any,
+) -> None:
+    """Push a folder, a file or a prompt as a version.
+
+    REF names the version to make, for example acme/voice@1.2.0. Its namespace and model are
+    created if need be. Only bytes the registry does not hold are sent, and a push that was cut
+    goes on where it stopped when you run it again.
+    """
+    path, ref = _targets(words, prompt)
+    draft = release.draft(prompt, **said)
+    allocator.tune()
+
+    async def work(registry: client.Registry) -> client.PushResult:
+        with contextlib.closing(progress.display()) as display:
+            return await registry.push(
+                path,
+                ref,
+                await release.with_resolved_base(registry, draft),
+                kind=client.ModelKind(kind) if kind else None,
+                listener=display.listener,
+            )
+
+    pushed = session.run(chosen, work)
+    output.emit(_document(pushed), form, lambda: _sentence(pushed))
+
+
+def _targets(words: Sequence[str], prompt: Path | None) -> tuple[Path | None, str]:
+    if prompt is not None:
+        if len(words) != 1:
+            raise click.UsageError("Write: modelkeep push --prompt FILE REF.")
+        return None, words[0]
+    if len(words) != len(("PATH", "REF")):
+        raise click.UsageError("Write: modelkeep push PATH REF, REF as acme/voice@1.0.0.")
+    return Path(words[0]), words[1]
+
+
+def _document(pushed: client.PushResult) -> dict[str, object]:
+    return {
+        "version": pushed.version.version,
+        "files": pushed.files,
+        "total_bytes": pushed.total_bytes,
+        "sent_bytes": pushed.sent_bytes,
+        "seconds": round(pushed.seconds, 3),
+    }
+
+
+def _sentence(pushed: client.PushResult) -> str:
+    content = f"{units.count(pushed.files, 'file')}, {units.size(pushed.total_bytes)}"
+    if not pushed.is_new:
+        return f"[bold]{pushed.version.ref}[/] is there already, the same {content}; sent nothing"
+    sent = f"sent {units.size(pushed.sent_bytes)} in {units.span(pushed.seconds)}"
+    return (
+        f"[bold]{pushed.version.ref}[/] pushed: {content}; {sent}\n"
+        f"[dim]{pushed.version.manifest_digest}[/]"
+    )

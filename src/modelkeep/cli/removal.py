@@ -1,0 +1,60 @@
+"""`modelkeep rm` and `modelkeep restore`."""
+
+import sys
+
+import click
+
+from modelkeep import client
+from modelkeep.cli import output, picking, session, settings
+
+
+@click.command()
+@click.argument("ref")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def rm(chosen: settings.Settings, ref: str, yes: bool, form: str) -> None:
+    """Delete a version or a model; it can be restored.
+
+    REF is acme/voice@1.2.0, or acme/voice for a model whose versions are all deleted. It is
+    refused while something stands on the version: a stage, an alias, a version made from it.
+    """
+    target = session.run(chosen, lambda registry: _target(registry, ref))
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Delete {target}? `modelkeep restore` brings it back.", abort=True, err=True)
+
+    async def work(registry: client.Registry) -> client.Version | client.Model:
+        if "@" in target:
+            return await registry.delete_version(target)
+        return await registry.delete_model(target)
+
+    deleted = session.run(chosen, work)
+    back = f"`modelkeep restore {target}` brings it back"
+    output.emit(deleted, form, lambda: f"[bold]{target}[/] deleted; {back}")
+
+
+@click.command()
+@click.argument("ref")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def restore(chosen: settings.Settings, ref: str, form: str) -> None:
+    """Bring back what was deleted.
+
+    REF is acme/voice@1.2.0 for a version, acme/voice for a model.
+    """
+
+    async def work(registry: client.Registry) -> client.Version | client.Model:
+        if client.parse_ref(ref).selector:
+            return await registry.restore_version(ref)
+        return await registry.restore_model(ref)
+
+    restored = session.run(chosen, work)
+    output.emit(restored, form, lambda: f"[bold]{restored.ref}[/] restored")
+
+
+async def _target(registry: client.Registry, ref: str) -> str:
+    if client.parse_ref(ref).selector:
+        return await picking.exact(registry, ref)
+    return ref
