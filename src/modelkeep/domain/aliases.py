@@ -30,7 +30,7 @@ class AliasTarget:
         with checks.Checks() as found:
             found.text("reason", self.reason, limits.REASON_CHARS, layout=True)
             found.require(
-                self.version is None or self.version.parent == self.name.parent,
+                not (self.version and self.name) or self.version.parent == self.name.parent,
                 "version",
-                f"is not a version of {self.name.parent}, the alias's model",
+                "is not a version of the model that the alias is in",
             )

@@ -57,6 +57,11 @@ class Checks:
             path = ".".join(part for part in (field, violation.field) if part).replace(".[", "[")
             self._found.append(errors.Violation(path, violation.description))
 
+    def finish(self, build: Callable[[], T]) -> T:
+        """Build the whole value, then raise if it or anything before was refused."""
+        with self:
+            return self.make("", build)
+
     def make(self, field: str, build: Callable[[], T]) -> T:
         """Build a nested value; when it is refused the surrounding block raises at its end."""
         try:

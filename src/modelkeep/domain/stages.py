@@ -1,6 +1,8 @@
 """The stages of a version's life, and the moves between them."""
 
-from modelkeep.domain import checks, errors
+from dataclasses import dataclass
+
+from modelkeep.domain import checks, errors, limits
 
 DEVELOPMENT = "development"
 STAGING = "staging"
@@ -20,11 +22,21 @@ SERVING = frozenset({STAGING, PRODUCTION})
 """Stages in which somebody relies on the version: it cannot be deleted there."""
 
 
-def check(stage: str) -> None:
-    """Raise `errors.InvalidArgument` unless there is such a stage."""
-    if stage not in STAGES:
-        why = f"{checks.shown(stage)} is not a stage; there are {', '.join(STAGES)}"
-        raise errors.invalid(why)
+@dataclass(frozen=True, slots=True)
+class StageMove:
+    """Where a version shall stand, and why."""
+
+    stage: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.require(
+                self.stage in STAGES,
+                "stage",
+                f"{checks.shown(self.stage)} is not a stage; there are {', '.join(STAGES)}",
+            )
+            found.text("reason", self.reason, limits.REASON_CHARS, least=1, layout=True)
 
 
 def require_move(version: object, origin: str, target: str) -> None:

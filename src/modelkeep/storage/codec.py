@@ -22,6 +22,11 @@ def load(kind: type[T], text: str) -> T:
     return value
 
 
+def plain(value: object) -> Any:
+    """A domain value as plain JSON values: what events carry."""
+    return pydantic_core.to_jsonable_python(value)
+
+
 @functools.cache
 def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
     return pydantic.TypeAdapter(kind)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Self
 
 import asyncpg
 import pydantic_core
@@ -12,6 +12,7 @@ from modelkeep.domain import errors
 
 Row = asyncpg.Record
 Connection = asyncpg.pool.PoolConnectionProxy[Row]
+SingleConnection = asyncpg.Connection[Row]
 
 ACQUIRE_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 20.0
@@ -104,7 +105,13 @@ class Database:
             self._pool.terminate()
 
 
-async def _set_codecs(connection: "asyncpg.Connection[Any]") -> None:
+async def connect(url: str) -> SingleConnection:
+    """One connection outside any pool, or `errors.Unavailable`."""
+    async with translated():
+        return await asyncpg.connect(url, timeout=ACQUIRE_TIMEOUT_S)
+
+
+async def _set_codecs(connection: SingleConnection) -> None:
     """`jsonb` columns carry plain values; `json` columns carry their text, kept as it is."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_json, decoder=pydantic_core.from_json

@@ -1,5 +1,6 @@
 """Rows of stage assignments: where each version stands, and stood."""
 
+from modelkeep.domain import stages
 from modelkeep.storage import database, versions
 
 CLOSE = """
@@ -18,7 +19,7 @@ WHERE model_id = $1 AND stage = $2 AND valid_to IS NULL"""
 
 
 async def move(
-    connection: database.Connection, stored: versions.Stored, stage: str, reason: str, actor: str
+    connection: database.Connection, stored: versions.Stored, move: stages.StageMove, actor: str
 ) -> None:
     """End the version's present assignment and begin the next at the same instant."""
     ended_at = await connection.fetchval(CLOSE, stored.version_id)
@@ -27,12 +28,12 @@ async def move(
         stored.namespace_id,
         stored.model_id,
         stored.version_id,
-        stage,
-        reason,
+        move.stage,
+        move.reason,
         actor,
         ended_at,
     )
-    await connection.execute(SET, stored.version_id, stage)
+    await connection.execute(SET, stored.version_id, move.stage)
 
 
 async def find_holder(connection: database.Connection, model_id: int, stage: str) -> int | None:

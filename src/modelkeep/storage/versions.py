@@ -18,14 +18,16 @@ FROM = """version v JOIN model m ON m.model_id = v.model_id
 JOIN namespace n ON n.namespace_id = v.namespace_id"""
 
 INSERT = """
+WITH inserted AS (
 INSERT INTO version (namespace_id, model_id, ordinal, version, semver_key, prerelease, state,
 content, base_version_id, labels, description, card, creator, create_client)
 VALUES ($1, $2, $3, $4, $5, $6, 'draft', $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (model_id, version) DO NOTHING
-RETURNING version_id, created_at, updated_at, revision"""
-INSERT_STAGE = """
+RETURNING version_id, created_at, updated_at, revision
+), staged AS (
 INSERT INTO stage_assignment (namespace_id, model_id, version_id, stage, reason, actor)
-VALUES ($1, $2, $3, 'development', 'created', $4)"""
+SELECT $1, $2, version_id, 'development', 'created', $12 FROM inserted
+) SELECT * FROM inserted"""
 GET = f"SELECT {WHOLE} FROM {FROM} WHERE n.name = $1 AND m.name = $2 AND v.version = $3"
 GET_BY_ID = f"SELECT {WHOLE} FROM {FROM} WHERE v.version_id = $1"
 FIND_ID = f"SELECT v.version_id FROM {FROM} WHERE n.name = $1 AND m.name = $2 AND v.version = $3"
@@ -98,9 +100,6 @@ async def insert(
             f"{draft.name} exists already, perhaps deleted; choose another version",
             resource=draft.name,
         )
-    await connection.execute(
-        INSERT_STAGE, place.namespace_id, place.model_id, row["version_id"], draft.creator
-    )
     return dataclasses.replace(
         draft,
         ordinal=place.ordinal,

@@ -4,11 +4,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
-
-import asyncpg
 
 from modelkeep.domain import errors
+from modelkeep.storage import database
 
 _LOCK = 0x6D6F64656C6B6570
 """Any constant of our own; 'modelkep' in ASCII."""
@@ -53,7 +51,7 @@ async def migrate(database_url: str) -> list[str]:
     Safe to run from several places at once. Raises `errors.FailedPrecondition` if the database was
     migrated by a newer build, or a migration that ran there differs from ours.
     """
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(database_url, timeout=10)
+    connection = await database.connect(database_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await connection.execute(_CREATE)
@@ -67,7 +65,24 @@ async def migrate(database_url: str) -> list[str]:
         await connection.close()
 
 
-async def _apply(connection: "asyncpg.Connection[Any]", migration: Migration) -> None:
+async def require_current(database_url: str) -> None:
+    """Raise `errors.FailedPrecondition` unless `migrate` would find nothing to do."""
+    connection = await database.connect(database_url)
+    try:
+        await connection.execute(_CREATE)
+        done = {row["number"]: row["sha256"] for row in await connection.fetch(_APPLIED)}
+    finally:
+        await connection.close()
+    _refuse_foreign(done)
+    missing = [migration.name for migration in available() if migration.number not in done]
+    if missing:
+        raise errors.FailedPrecondition(
+            f"the database lacks {', '.join(missing)}: run `modelkeep migrate` first, "
+            "or `modelkeep serve --migrate`"
+        )
+
+
+async def _apply(connection: database.SingleConnection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(migration.sql)
         await connection.execute(_RECORD, migration.number, migration.name, migration.sha256)

@@ -1,0 +1,32 @@
+"""All use cases, built over one database and one store."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from modelkeep.blobs import store
+from modelkeep.service import aliases, finalizing, lifecycle, models, namespaces, versions
+from modelkeep.storage import database
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The use cases of the registry and of the lifecycle."""
+
+    namespaces: namespaces.Namespaces
+    models: models.Models
+    versions: versions.Versions
+    finalizing: finalizing.Finalizing
+    aliases: aliases.Aliases
+    lifecycle: lifecycle.Lifecycle
+
+    @classmethod
+    def over(cls, db: database.Database, blobs: store.BlobStore) -> Self:
+        """Build them over this database and this store."""
+        return cls(
+            namespaces.Namespaces(db),
+            models.Models(db),
+            versions.Versions(db),
+            finalizing.Finalizing(db, blobs),
+            aliases.Aliases(db),
+            lifecycle.Lifecycle(db),
+        )

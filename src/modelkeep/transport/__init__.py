@@ -1,0 +1,1 @@
+"""The only gRPC on the server side."""

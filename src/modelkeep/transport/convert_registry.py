@@ -1,0 +1,131 @@
+"""Crossings of namespaces, models, versions, files and aliases."""
+
+from functools import partial
+
+from modelkeep.domain import aliases, checks, manifests, models, names, namespaces, versions
+from modelkeep.transport import convert, convert_specs
+from modelkeep.v1 import registry_service_pb2 as pb
+
+KINDS: dict[int, models.ModelKind] = {
+    pb.MODEL_KIND_MODEL: models.ModelKind.MODEL,
+    pb.MODEL_KIND_ADAPTER: models.ModelKind.ADAPTER,
+    pb.MODEL_KIND_PIPELINE: models.ModelKind.PIPELINE,
+    pb.MODEL_KIND_PROMPT: models.ModelKind.PROMPT,
+}
+STATES: dict[int, versions.VersionState] = {
+    pb.VERSION_STATE_DRAFT: versions.VersionState.DRAFT,
+    pb.VERSION_STATE_READY: versions.VersionState.READY,
+    pb.VERSION_STATE_QUARANTINED: versions.VersionState.QUARANTINED,
+    pb.VERSION_STATE_DELETED: versions.VersionState.DELETED,
+}
+
+
+def kind_from_wire(number: int) -> models.ModelKind:
+    """The kind of a new model; not stated means model."""
+    return convert.enum_from_wire(number or pb.MODEL_KIND_MODEL, KINDS)
+
+
+def namespace_fields_from_wire(namespace: pb.Namespace) -> namespaces.NamespaceFields:
+    """What a caller says about a namespace."""
+    return namespaces.NamespaceFields(namespace.description, dict(namespace.labels))
+
+
+def namespace_to_wire(namespace: namespaces.Namespace) -> pb.Namespace:
+    """A namespace for the wire."""
+    return pb.Namespace(
+        name=str(namespace.name),
+        description=namespace.fields.description,
+        labels=namespace.fields.labels,
+        creator=namespace.creator,
+        create_time=convert.timestamp_to_wire(namespace.created_at),
+        update_time=convert.timestamp_to_wire(namespace.updated_at),
+        etag=namespace.etag,
+    )
+
+
+def model_fields_from_wire(model: pb.Model) -> models.ModelFields:
+    """What a caller says about a model."""
+    return models.ModelFields(model.owner, model.description, dict(model.labels))
+
+
+def model_to_wire(model: models.Model) -> pb.Model:
+    """A model for the wire."""
+    return pb.Model(
+        name=str(model.name),
+        kind=convert.enum_to_wire(model.kind, KINDS),  # type: ignore[arg-type]
+        owner=model.fields.owner,
+        description=model.fields.description,
+        labels=model.fields.labels,
+        creator=model.creator,
+        create_time=convert.timestamp_to_wire(model.created_at),
+        update_time=convert.timestamp_to_wire(model.updated_at),
+        delete_time=convert.timestamp_to_wire(model.deleted_at),
+        last_ordinal=model.last_ordinal,
+        etag=model.etag,
+    )
+
+
+def notes_from_wire(version: pb.Version) -> versions.Notes:
+    """Labels, description and card of a version."""
+    return versions.Notes(dict(version.labels), version.description, version.card)
+
+
+def version_to_wire(version: versions.Version) -> pb.Version:
+    """A version for the wire."""
+    wire = pb.Version(
+        name=str(version.name),
+        version=version.name.version,
+        ordinal=version.ordinal,
+        state=convert.enum_to_wire(version.state, STATES),  # type: ignore[arg-type]
+        stage=version.stage,
+        manifest_digest=version.manifest_digest,
+        file_count=version.file_count,
+        total_bytes=version.total_bytes,
+        labels=version.notes.labels,
+        description=version.notes.description,
+        card=version.notes.card,
+        aliases=version.aliases,
+        creator=version.creator,
+        create_client=version.create_client,
+        create_time=convert.timestamp_to_wire(version.created_at),
+        finalize_time=convert.timestamp_to_wire(version.finalized_at),
+        update_time=convert.timestamp_to_wire(version.updated_at),
+        delete_time=convert.timestamp_to_wire(version.deleted_at),
+        etag=version.etag,
+    )
+    convert_specs.fill_content(wire, version.content)
+    return wire
+
+
+def file_from_wire(file: pb.File) -> manifests.File:
+    """One file of a manifest, or `errors.InvalidArgument`."""
+    media_type = file.media_type or "application/octet-stream"
+    return manifests.File(file.path, file.digest, file.size_bytes, media_type)
+
+
+def file_to_wire(file: manifests.File) -> pb.File:
+    """One file of a manifest for the wire."""
+    return pb.File(
+        path=file.path, digest=file.digest, size_bytes=file.size_bytes, media_type=file.media_type
+    )
+
+
+def alias_target_from_wire(alias: pb.Alias) -> aliases.AliasTarget:
+    """Where an alias shall point, or `errors.InvalidArgument`."""
+    found = checks.Checks()
+    name = found.make("name", partial(names.AliasName.parse, alias.name))
+    version = found.make("version", partial(names.VersionName.parse, alias.version))
+    convert.check_etag(found, "etag", alias.etag)
+    return found.finish(lambda: aliases.AliasTarget(name, version, alias.reason))
+
+
+def alias_to_wire(alias: aliases.Alias) -> pb.Alias:
+    """An alias for the wire."""
+    return pb.Alias(
+        name=str(alias.name),
+        version=str(alias.version),
+        reason=alias.reason,
+        actor=alias.actor,
+        set_time=convert.timestamp_to_wire(alias.set_at),
+        etag=alias.etag,
+    )

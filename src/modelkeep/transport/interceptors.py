@@ -1,0 +1,179 @@
+"""What surrounds every RPC of ours: request id, log line, errors, authentication, deadline."""
+
+import asyncio
+import inspect
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from modelkeep.authz import caller as callers
+from modelkeep.domain import errors, limits
+from modelkeep.transport import errors as wire_errors
+
+OUR_SERVICES = "/modelkeep.v1."
+REQUEST_ID = "x-request-id"
+DEFAULT_DEADLINE_S = 30.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+_MALFORMED = object()
+_log = structlog.get_logger()
+
+
+class Scope(grpc.aio.ServerInterceptor):
+    """Wraps the handlers of our services, each once; others (health, reflection) pass through."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Answer the wrapped handler of a method of ours."""
+        method = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
+        if handler is None or not method.startswith(OUR_SERVICES):
+            return handler
+        self._wrapped[method] = self._wrap(handler, method.rpartition("/")[2])
+        return self._wrapped[method]
+
+    async def wait_idle(self) -> None:
+        """Wait until no call of ours runs; `server.stop` returns before handlers have ended."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _wrap(self, handler: Handler, method: str) -> Handler:
+        unary: Any = handler.unary_unary
+        if unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(unary, method),
+                request_deserializer=_tolerant(handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        behaviour: Any = handler.unary_stream or handler.stream_stream
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.unary_stream
+            else grpc.stream_stream_rpc_method_handler
+        )
+        return make(
+            self._stream(behaviour, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            async with self._call(method, context):
+                if request is _MALFORMED:
+                    raise errors.invalid("is not a valid message of its type", "request")
+                limit = None if context.time_remaining() else DEFAULT_DEADLINE_S
+                async with asyncio.timeout(limit):
+                    return await behaviour(request, context)
+
+        return call
+
+    def _stream(self, behaviour: Callable[[Any, Context], Any], method: str) -> Any:
+        async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._call(method, context):
+                async for response in behaviour(request, context):
+                    yield response
+
+        async def call(request: Any, context: Context) -> None:
+            async with self._call(method, context):
+                await behaviour(request, context)
+
+        return generate if inspect.isasyncgenfunction(behaviour) else call
+
+    @asynccontextmanager
+    async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a handler always runs in a task
+        self._running.add(task)
+        caller = _authenticate(context)
+        context.set_trailing_metadata(((REQUEST_ID, caller.request_id),))
+        line = {"method": method, "principal": caller.principal, "client": caller.client}
+        started = time.perf_counter()
+        failure: errors.ModelkeepError | None = None
+        try:
+            yield
+        except asyncio.CancelledError:
+            line["code"] = "CANCELLED"
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller is told
+            failure = _in_our_words(error, caller.request_id)
+        finally:
+            self._running.discard(task)
+            _write_line(line, caller.request_id, started, failure)
+        if failure is not None:
+            await _abort(context, failure, caller.request_id)
+
+
+def _authenticate(context: Context) -> callers.Caller:
+    metadata = dict(context.invocation_metadata() or ())
+    request_id = str(metadata.get(REQUEST_ID, ""))
+    if not (request_id.isascii() and request_id.isprintable()) or not (
+        0 < len(request_id) <= limits.REQUEST_ID_CHARS
+    ):
+        request_id = secrets.token_hex(8)
+    agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
+    caller = callers.local_owner(f"{context.peer()} {agent}", request_id)
+    callers.set_current(caller)
+    return caller
+
+
+def _in_our_words(error: Exception, request_id: str) -> errors.ModelkeepError:
+    if isinstance(error, errors.ModelkeepError):
+        return error
+    if isinstance(error, TimeoutError):
+        return errors.DeadlineExceeded("the request took too long; try again, or set a deadline")
+    _log.error("rpc.unexpected_error", request_id=request_id, exc_info=error)
+    return wire_errors.InternalError(request_id)
+
+
+def _write_line(
+    line: dict[str, str], request_id: str, started: float, failure: errors.ModelkeepError | None
+) -> None:
+    if failure is not None:
+        line |= {"code": wire_errors.code_of(failure).name, "reason": failure.reason}
+    _log.info(
+        "rpc",
+        **{"code": "OK", **line},
+        request_id=request_id,
+        duration_ms=round((time.perf_counter() - started) * 1000, 2),
+    )
+
+
+async def _abort(context: Context, failure: errors.ModelkeepError, request_id: str) -> None:
+    await context.abort(
+        wire_errors.code_of(failure),
+        failure.message,
+        trailing_metadata=(
+            ("grpc-status-details-bin", wire_errors.details_of(failure)),
+            (REQUEST_ID, request_id),
+        ),
+    )
+
+
+def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """A deserializer whose failure reaches the handler, instead of ending as INTERNAL."""
+    assert deserialize is not None  # noqa: S101 - generated handlers always have one
+
+    def attempt(raw: bytes) -> Any:
+        try:
+            return deserialize(raw)
+        except DecodeError:
+            return _MALFORMED
+
+    return attempt

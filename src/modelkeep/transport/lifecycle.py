@@ -1,0 +1,23 @@
+"""LifecycleService: a table of contents."""
+
+from typing import Any
+
+from modelkeep.authz import caller as callers
+from modelkeep.service import lifecycle
+from modelkeep.transport import convert_registry as crossing
+from modelkeep.transport import requests
+from modelkeep.v1 import lifecycle_service_pb2 as pb
+from modelkeep.v1 import lifecycle_service_pb2_grpc as pb_grpc
+
+
+class LifecycleServicer(pb_grpc.LifecycleServiceServicer):
+    """Turns requests into domain values, calls one service method, turns its answer back."""
+
+    def __init__(self, lifecycle: lifecycle.Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    async def SetStage(self, request: pb.SetStageRequest, context: Any) -> pb.SetStageResponse:
+        move = await self._lifecycle.set_stage(callers.current(), *requests.set_stage(request))
+        return pb.SetStageResponse(
+            version=crossing.version_to_wire(move.version), displaced_version=move.displaced
+        )

@@ -1,0 +1,218 @@
+"""Crossings of whole requests: every violation of a request is found before any is raised."""
+
+import datetime
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from google.protobuf import message
+
+from modelkeep.domain import (
+    aliases,
+    checks,
+    limits,
+    manifests,
+    models,
+    names,
+    namespaces,
+    pages,
+    refs,
+    semver,
+    specs,
+    stages,
+    versions,
+)
+from modelkeep.service import changes
+from modelkeep.transport import convert, convert_registry, convert_specs, page_tokens
+from modelkeep.v1 import lifecycle_service_pb2
+from modelkeep.v1 import registry_service_pb2 as pb
+
+N = TypeVar("N")
+
+
+def _once(found: checks.Checks, method: str, request: message.Message) -> changes.Once:
+    return found.make("", partial(convert.once_from_wire, method, request))
+
+
+def create_namespace(
+    request: pb.CreateNamespaceRequest,
+) -> tuple[changes.Once, names.NamespaceName, namespaces.NamespaceFields]:
+    """Arguments of `Namespaces.create`."""
+    with checks.Checks() as found:
+        once = _once(found, "CreateNamespace", request)
+        name = found.make("namespace_id", partial(names.NamespaceName, request.namespace_id))
+        fields = found.make(
+            "namespace", partial(convert_registry.namespace_fields_from_wire, request.namespace)
+        )
+    return once, name, fields
+
+
+def update_namespace(
+    request: pb.UpdateNamespaceRequest,
+) -> tuple[changes.Once, names.NamespaceName, Mapping[str, Any], str]:
+    """Arguments of `Namespaces.update`."""
+    with checks.Checks() as found:
+        once = _once(found, "UpdateNamespace", request)
+        name = found.make(
+            "namespace.name", partial(names.NamespaceName.parse, request.namespace.name)
+        )
+        convert.check_etag(found, "namespace.etag", request.namespace.etag)
+        fields = found.make(
+            "namespace", partial(convert_registry.namespace_fields_from_wire, request.namespace)
+        )
+        paths = _mask(found, request, frozenset({"description", "labels"}))
+    return once, name, _chosen(fields, paths), request.namespace.etag
+
+
+def create_model(
+    request: pb.CreateModelRequest,
+) -> tuple[changes.Once, names.ModelName, models.ModelKind, models.ModelFields]:
+    """Arguments of `Models.create`."""
+    with checks.Checks() as found:
+        once = _once(found, "CreateModel", request)
+        parent = found.make("parent", partial(names.NamespaceName.parse, request.parent))
+        found.id("model_id", request.model_id)
+        kind = found.make(
+            "model.kind", partial(convert_registry.kind_from_wire, request.model.kind)
+        )
+        fields = found.make(
+            "model", partial(convert_registry.model_fields_from_wire, request.model)
+        )
+    return once, names.ModelName(parent.namespace, request.model_id), kind, fields
+
+
+def update_model(
+    request: pb.UpdateModelRequest,
+) -> tuple[changes.Once, names.ModelName, Mapping[str, Any], str]:
+    """Arguments of `Models.update`."""
+    with checks.Checks() as found:
+        once = _once(found, "UpdateModel", request)
+        name = found.make("model.name", partial(names.ModelName.parse, request.model.name))
+        convert.check_etag(found, "model.etag", request.model.etag)
+        fields = found.make(
+            "model", partial(convert_registry.model_fields_from_wire, request.model)
+        )
+        paths = _mask(found, request, frozenset({"owner", "description", "labels"}))
+    return once, name, _chosen(fields, paths), request.model.etag
+
+
+def by_etag(method: str, parse: Callable[[str], N], request: Any) -> tuple[changes.Once, N, str]:
+    """Arguments of a mutation that takes a name and an etag, and nothing else."""
+    with checks.Checks() as found:
+        once = _once(found, method, request)
+        name = found.make("name", partial(parse, request.name))
+        convert.check_etag(found, "etag", request.etag)
+    return once, name, request.etag
+
+
+def create_version(
+    request: pb.CreateVersionRequest,
+) -> tuple[changes.Once, names.VersionName, specs.Content, versions.Notes]:
+    """Arguments of `Versions.create`."""
+    with checks.Checks() as found:
+        once = _once(found, "CreateVersion", request)
+        parent = found.make("parent", partial(names.ModelName.parse, request.parent))
+        found.make("version_id", partial(semver.parse, request.version_id))
+        content = found.make("version", partial(convert_specs.content_from_wire, request.version))
+        notes = found.make("version", partial(convert_registry.notes_from_wire, request.version))
+    name = names.VersionName(parent.namespace, parent.model, request.version_id)
+    return once, name, content, notes
+
+
+def finalize_version(
+    request: pb.FinalizeVersionRequest,
+) -> tuple[changes.Once, names.VersionName, manifests.Manifest, str]:
+    """Arguments of `Versions.finalize`."""
+    with checks.Checks() as found:
+        once = _once(found, "FinalizeVersion", request)
+        name = found.make("name", partial(names.VersionName.parse, request.name))
+        convert.check_etag(found, "etag", request.etag)
+        found.size("files", request.files, limits.FILES_PER_VERSION)
+        files = found.make_each(
+            "files",
+            (
+                partial(convert_registry.file_from_wire, file)
+                for file in request.files[: limits.FILES_PER_VERSION]
+            ),
+        )
+    return once, name, manifests.Manifest.of(files), request.etag
+
+
+def update_version(
+    request: pb.UpdateVersionRequest,
+) -> tuple[changes.Once, names.VersionName, Mapping[str, Any], str]:
+    """Arguments of `Versions.update`."""
+    wire = request.version
+    with checks.Checks() as found:
+        once = _once(found, "UpdateVersion", request)
+        name = found.make("version.name", partial(names.VersionName.parse, wire.name))
+        convert.check_etag(found, "version.etag", wire.etag)
+        content = found.make("version", partial(convert_specs.content_from_wire, wire))
+        notes = found.make("version", partial(convert_registry.notes_from_wire, wire))
+        paths = _mask(found, request, versions.OPEN_FIELDS | versions.SEALED_FIELDS)
+    changed = {
+        path: getattr(content if path in versions.SEALED_FIELDS else notes, path) for path in paths
+    }
+    return once, name, changed, wire.etag
+
+
+def resolve_version(
+    request: pb.ResolveVersionRequest,
+) -> tuple[refs.Ref, datetime.datetime | None]:
+    """Arguments of `Versions.resolve`."""
+    with checks.Checks() as found:
+        ref = found.make("ref", partial(refs.parse, request.ref))
+        as_of = (
+            found.make("as_of", partial(convert.timestamp_from_wire, request.as_of))
+            if request.HasField("as_of")
+            else None
+        )
+    return ref, as_of
+
+
+def set_alias(
+    request: pb.SetAliasRequest,
+) -> tuple[changes.Once, aliases.AliasTarget, str]:
+    """Arguments of `Aliases.set`, but for `if_absent`."""
+    with checks.Checks() as found:
+        once = _once(found, "SetAlias", request)
+        target = found.make(
+            "alias", partial(convert_registry.alias_target_from_wire, request.alias)
+        )
+    return once, target, request.alias.etag
+
+
+def set_stage(
+    request: lifecycle_service_pb2.SetStageRequest,
+) -> tuple[changes.Once, names.VersionName, stages.StageMove, str]:
+    """Arguments of `Lifecycle.set_stage`."""
+    with checks.Checks() as found:
+        once = _once(found, "SetStage", request)
+        name = found.make("name", partial(names.VersionName.parse, request.name))
+        move = found.make("", partial(stages.StageMove, request.stage, request.reason))
+        convert.check_etag(found, "etag", request.etag)
+    return once, name, move, request.etag
+
+
+def name_of(parse: Callable[[str], N], request: Any) -> N:
+    """The name in a Get request."""
+    with checks.Checks() as found:
+        return found.make("name", partial(parse, request.name))
+
+
+def list_within(
+    tokens: page_tokens.PageTokens, parse: Callable[[str], N], request: Any
+) -> tuple[N, pages.PageRequest]:
+    """Parent and page of a List request."""
+    with checks.Checks() as found:
+        parent = found.make("parent", partial(parse, request.parent))
+        page = found.make("", partial(tokens.read, request))
+    return parent, page
+
+
+def _mask(found: checks.Checks, request: Any, allowed: frozenset[str]) -> tuple[str, ...]:
+    return found.make("update_mask", partial(convert.mask_from_wire, request.update_mask, allowed))
+
+
+def _chosen(fields: object, paths: tuple[str, ...]) -> dict[str, Any]:
+    return {path: getattr(fields, path) for path in paths}

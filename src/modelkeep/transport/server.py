@@ -1,0 +1,87 @@
+"""The gRPC server: our services, health and reflection, and a graceful end."""
+
+import grpc
+from google.protobuf import descriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from modelkeep.domain import errors, limits
+from modelkeep.service import usecases
+from modelkeep.transport import interceptors, page_tokens
+from modelkeep.transport import lifecycle as lifecycle_servicer
+from modelkeep.transport import registry as registry_servicer
+from modelkeep.v1 import (
+    lifecycle_service_pb2,
+    lifecycle_service_pb2_grpc,
+    registry_service_pb2,
+    registry_service_pb2_grpc,
+)
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not half the traffic
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 * limits.KIB),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_connection_age_ms", 1_800_000),  # so that balanced clients find new replicas
+)
+
+
+class Server:
+    """Serves on one address.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one.
+    """
+
+    def __init__(self, listen: str) -> None:
+        self._listen = listen
+        self._scope = interceptors.Scope()
+        self._health = health.aio.HealthServicer()
+        self._names: list[str] = [""]
+        self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)
+
+    def add_registry(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
+        """Offer RegistryService and LifecycleService."""
+        servicer = registry_servicer.RegistryServicer(registry, tokens)
+        registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(registry_service_pb2.DESCRIPTOR))
+        mover = lifecycle_servicer.LifecycleServicer(registry.lifecycle)
+        lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(mover, self._grpc)
+        self._names.append(_full_name(lifecycle_service_pb2.DESCRIPTOR))
+
+    async def start(self) -> str:
+        """Take calls to the services that were added; return the `host:port` bound to.
+
+        Raises `errors.Unavailable` if the address cannot be had.
+        """
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)  # type: ignore[no-untyped-call]
+        reflected = (*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(reflected, self._grpc)
+        try:
+            port = self._grpc.add_insecure_port(self._listen)
+        except RuntimeError as error:
+            raise errors.Unavailable(
+                f"cannot listen on {self._listen}: the address is in use or not ours"
+            ) from error
+        await self._grpc.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        return f"{self._listen.rpartition(':')[0]}:{port}"
+
+    async def stop(self, grace_s: float) -> None:
+        """Say NOT_SERVING, refuse new calls, and give running ones `grace_s` seconds to end."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._grpc.stop(grace_s)
+        await self._scope.wait_idle()
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in self._names:
+            await self._health.set(name, status)
+
+
+def _full_name(file: descriptor.FileDescriptor) -> str:
+    """Full name of the one service in a proto file of ours."""
+    (service,) = file.services_by_name.values()
+    return service.full_name
