@@ -96,9 +96,10 @@ def _document(pushed: client.PushResult) -> dict[str, object]:
 
 def _sentence(pushed: client.PushResult) -> str:
     content = f"{units.count(pushed.files, 'file')}, {units.size(pushed.total_bytes)}"
-    if not pushed.is_new:
-        return f"[bold]{pushed.version.ref}[/] is there already, the same {content}; sent nothing"
     sent = f"sent {units.size(pushed.sent_bytes)} in {units.span(pushed.seconds)}"
+    if not pushed.is_new:
+        sent = sent if pushed.sent_bytes else "nothing was sent"
+        return f"[bold]{pushed.version.ref}[/] is there already, the same {content}; {sent}"
     return (
         f"[bold]{pushed.version.ref}[/] pushed: {content}; {sent}\n"
         f"[dim]{pushed.version.manifest_digest}[/]"

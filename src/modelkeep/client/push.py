@@ -74,17 +74,17 @@ class Push:
         hashed = await self._hash(await self._walk(limits))
         files = [one.listed() for one in hashed]
         reserved = await reservation.reserve(self._registry, self._order, files)
-        sealed = reserved
+        sealed, is_new = reserved, False
         if reserved.state is records.VersionState.DRAFT:
             await self._send_missing(hashed, limits)
-            sealed = await reservation.seal(self._registry, self._order, reserved, files)
+            sealed, is_new = await reservation.seal(self._registry, self._order, reserved, files)
         return records.PushResult(
             version=sealed,
             files=sealed.file_count,
             total_bytes=sealed.total_bytes,
             sent_bytes=self._sent_bytes,
             seconds=time.monotonic() - began,
-            is_new=reserved.state is records.VersionState.DRAFT,
+            is_new=is_new,
         )
 
     async def _walk(self, limits: records.Capabilities) -> list[tree.LocalFile]:

@@ -182,7 +182,7 @@ class PushResult:
     """What a push did.
 
     `sent_bytes` is what went over the wire, resent bytes counted again; `is_new` is False if the
-    version was there already with the same content.
+    version was there with the same content, from an earlier push or one that was quicker.
     """
 
     version: Version

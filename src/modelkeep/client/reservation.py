@@ -30,21 +30,23 @@ async def reserve(
 
 async def seal(
     registry: "Registry", order: "Order", draft: records.Version, files: Sequence[records.File]
-) -> records.Version:
+) -> tuple[records.Version, bool]:
     """Seal the draft, or find that somebody sealed it with the same content meanwhile.
+
+    Answers the sealed version and whether it was this push that sealed it.
 
     Raises:
         Refused: another push is at work on it, or sealed it with other content.
     """
     try:
-        return await registry.finalize_version(str(order.ref), files, etag=draft.etag)
+        return await registry.finalize_version(str(order.ref), files, etag=draft.etag), True
     except errors.Refused as refused:
         # The draft's etag stands for this push's description. If another push replaced it,
         # sealing now would join our files with a description that is not ours.
         found = await registry.get_version(str(order.ref))
         if found.state is not records.VersionState.DRAFT:
             order.listener.noted(f"Another push sealed {order.ref} while this one ran.")
-            return _same_or_refused(found, order, files)
+            return _same_or_refused(found, order, files), False
         if refused.reason != "STALE_ETAG":
             raise
         raise errors.Conflict(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Call = grpc.aio.StreamStreamCall[pb.WriteUploadRequest, pb.WriteUploadResponse]
 
 
+_CUT_CODES = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
+
+
 class Ear(Protocol):
     """Hears how a stream gets on."""
 
@@ -60,6 +63,9 @@ def _in_our_words(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
     if isinstance(error, errors.DataLoss):
         # A chunk was damaged on its way: the part is sent again. Wrong content shows later.
         return errors.Unavailable(error.message, reason="CHUNK_DAMAGED", metadata=error.metadata)
+    if error.reason == error.code and error.code in _CUT_CODES:
+        # gRPC's own words ("Internal error from Core"); the server gives its errors a reason.
+        return errors.Unavailable("The connection was lost during the upload.", reason="CUT")
     return error
 
 
@@ -93,8 +99,8 @@ async def _exchange(
     # Only read() and write(): a call must not be used as an iterator as well (grpc#35061).
     answers = asyncio.create_task(_listen(call, watch))
     try:
-        with contextlib.suppress(asyncio.InvalidStateError):
-            # Raised when the call ended while we wrote; the answers then say why.
+        with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            # Raised when the call ended while we wrote; the answers say why, as far as gRPC kept it.
             await _write(call, upload_name, content, end, watch)
         if not await answers:
             raise errors.Unavailable("The server ended the upload early.", reason="CUT")
