@@ -21,6 +21,7 @@ def configure(level: str, style: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _lead,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -28,3 +29,11 @@ def configure(level: str, style: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _lead(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What a reader looks for first comes first."""
+    first = ("timestamp", "level", "event")
+    return {key: event.pop(key) for key in first if key in event} | dict(event)

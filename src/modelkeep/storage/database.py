@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Self, TypeAlias
 
 import asyncpg
 import pydantic_core
@@ -11,8 +11,9 @@ import pydantic_core
 from modelkeep.domain import errors
 
 Row = asyncpg.Record
-Connection = asyncpg.pool.PoolConnectionProxy[Row]
-SingleConnection = asyncpg.Connection[Row]
+# The stubs know these classes as generic, the classes themselves do not.
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Row]"
+SingleConnection: TypeAlias = "asyncpg.Connection[Row]"
 
 ACQUIRE_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 20.0
@@ -51,7 +52,7 @@ _AWAY = (
 )
 
 
-class _PooledConnection(asyncpg.Connection[Row]):
+class _PooledConnection(asyncpg.Connection):  # type: ignore[type-arg]
     """A connection that is given back without the pool's reset statement.
 
     We set nothing on a session that would outlive its transaction, so the extra round trip for
