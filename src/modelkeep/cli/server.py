@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from modelkeep import allocator, config
-from modelkeep.cli import failures
 
 _EXTRAS = {
     "asyncpg": "server",
@@ -27,16 +26,10 @@ _EXTRAS = {
 }
 
 
-class Failed(click.ClickException):
-    """Why the command cannot go on, in one sentence."""
+class WrongSetting(click.ClickException):
+    """Which setting is wrong, in one sentence; exit code 2, as for any wrong use."""
 
-    exit_code = failures.FAILED
-
-
-class WrongUse(click.ClickException):
-    """Which setting is wrong, in one sentence."""
-
-    exit_code = failures.USAGE
+    exit_code = 2
 
 
 @click.command()
@@ -65,7 +58,7 @@ def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -
         try:
             tree.run(data, listen, os.environ, verbose=verbose)
         except errors.LocalError as error:
-            raise Failed(str(error)) from None
+            raise click.ClickException(str(error)) from None
 
 
 @click.command()
@@ -112,11 +105,11 @@ def _plain_failures() -> Iterator[None]:
     try:
         yield
     except config.ConfigError as error:
-        raise WrongUse(str(error)) from None
+        raise WrongSetting(str(error)) from None
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        raise Failed(
+        raise click.ClickException(
             f'{error.name} is not installed; run: pip install "modelkeep[{extra}]"'
         ) from None

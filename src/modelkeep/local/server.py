@@ -80,9 +80,16 @@ class Server:
     def _ready(self) -> bool:
         for line in self._output.read_text(encoding="utf-8").splitlines(keepends=True):
             if line.startswith(READY) and line.endswith("\n"):
-                self.endpoint = line.removeprefix(READY).strip()
+                self._keep(line.removeprefix(READY).strip())
                 return True
         return False
+
+    def _keep(self, endpoint: str) -> None:
+        """Remember where it answers: a restart must answer there again, not on a new free port."""
+        self.endpoint = endpoint
+        if self._listen.endswith(":0"):
+            self._listen = endpoint
+            self._started_with = self._settings()
 
     def _settings(self) -> dict[str, str]:
         return {

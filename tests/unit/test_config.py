@@ -1,0 +1,105 @@
+"""Unknown, missing and malformed settings are refused by name."""
+
+import pytest
+
+from modelkeep import config
+
+COMPLETE = {
+    "MODELKEEP_DATABASE_URL": "postgresql://u:secret@h/d",
+    "MODELKEEP_S3_ENDPOINT": "s3.example:9000",
+    "MODELKEEP_S3_ACCESS_KEY": "access",
+    "MODELKEEP_S3_SECRET_KEY": "hidden",
+}
+
+
+def test_the_four_required_keys_suffice() -> None:
+    chosen = config.from_environ(COMPLETE)
+    assert chosen.database_url == COMPLETE["MODELKEEP_DATABASE_URL"]
+    assert chosen.listen == "127.0.0.1:7420"
+    assert chosen.s3_bucket == "modelkeep"
+    assert chosen.s3_secure is True
+    assert chosen.services == {"registry", "artifact"}
+
+
+def test_every_kind_of_value_is_read() -> None:
+    chosen = config.from_environ(
+        COMPLETE
+        | {
+            "MODELKEEP_S3_SECURE": "No",
+            "MODELKEEP_S3_THREADS": "3",
+            "MODELKEEP_SERVICES": "artifact",
+            "MODELKEEP_S3_BUCKET": "models",
+        }
+    )
+    assert chosen.s3_secure is False
+    assert chosen.s3_threads == 3
+    assert chosen.services == {"artifact"}
+    assert chosen.s3_bucket == "models"
+
+
+def test_other_variables_are_none_of_its_business() -> None:
+    others = {"PATH": "/bin", "MODELKEEPER": "x", "modelkeep_listen": "y"}
+    client = {"MODELKEEP_ENDPOINT": "h:1", "MODELKEEP_TEST_S3_ENDPOINT": "h:2"}
+    assert config.from_environ(COMPLETE | others | client) == config.from_environ(COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("unknown", "nearest"),
+    [
+        ("MODELKEEP_LISTN", "MODELKEEP_LISTEN"),
+        ("MODELKEEP_DB_URL", "MODELKEEP_DATABASE_URL"),
+        ("MODELKEEP_S3_BUCKETS", "MODELKEEP_S3_BUCKET"),
+        ("MODELKEEP_ENDPOINTS", "MODELKEEP_ENDPOINT"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(unknown: str, nearest: str) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.from_environ(COMPLETE | {unknown: "x"})
+    assert str(refused.value) == f"unknown setting {unknown}; did you mean {nearest}?"
+
+
+def test_a_key_like_no_other_is_refused_all_the_same() -> None:
+    with pytest.raises(config.ConfigError, match="unknown setting MODELKEEP_ZZZZZZ"):
+        config.from_environ(COMPLETE | {"MODELKEEP_ZZZZZZ": "x"})
+
+
+@pytest.mark.parametrize("missing", sorted(COMPLETE))
+def test_a_missing_key_is_named(missing: str) -> None:
+    environ = {key: value for key, value in COMPLETE.items() if key != missing}
+    with pytest.raises(config.ConfigError, match=f"not set: {missing}\\."):
+        config.from_environ(environ)
+
+
+def test_all_missing_keys_are_named_at_once() -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.from_environ({})
+    assert all(key in str(refused.value) for key in COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("MODELKEEP_S3_SECURE", "maybe", "expected true or false"),
+        ("MODELKEEP_S3_SECURE", "", "expected true or false"),
+        ("MODELKEEP_S3_THREADS", "0", "whole number above 0"),
+        ("MODELKEEP_S3_THREADS", "-4", "whole number above 0"),
+        ("MODELKEEP_DATABASE_POOL_SIZE", "many", "whole number above 0"),
+        ("MODELKEEP_DRAIN_TIMEOUT_S", "1.5", "whole number above 0"),
+        ("MODELKEEP_SERVICES", "registry,websites", "artifact, registry"),
+        ("MODELKEEP_SERVICES", "", "artifact, registry"),
+    ],
+)
+def test_a_bad_value_names_key_value_and_what_is_expected(
+    key: str, value: str, reason: str
+) -> None:
+    with pytest.raises(config.ConfigError) as refused:
+        config.from_environ(COMPLETE | {key: value})
+    assert str(refused.value).startswith(f"{key} is {value!r}: ")
+    assert reason in str(refused.value)
+
+
+def test_secrets_stay_out_of_the_representation() -> None:
+    shown = repr(config.from_environ(COMPLETE))
+    assert "secret@" not in shown
+    assert "hidden" not in shown
+    assert "access" not in shown.replace("s3_access", "")
