@@ -50,12 +50,13 @@ def settings(request: pytest.FixtureRequest) -> s3_connection.S3Settings:
 
 @pytest.fixture(scope="session")
 async def bare(settings: s3_connection.S3Settings) -> AsyncIterator[s3.S3BlobStore]:
-    """The S3 store itself, with its bucket made; emptied afterwards."""
+    """The S3 store itself, with its bucket made; gone afterwards, as it holds disk."""
     bare = s3.S3BlobStore(settings)
     await bare.ensure_bucket(create=True)
     yield bare
     for entry in await bare.list_page("", "", 10_000):
         await bare.delete(entry.key)
+    bare._client.remove_bucket(settings.bucket)
     await bare.close()
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,8 +13,9 @@ from http import server
 
 import google_crc32c
 import pytest
+from urllib3 import exceptions
 
-from modelkeep.blobs import s3, s3_connection, s3_requests, store
+from modelkeep.blobs import s3, s3_connection, s3_errors, s3_requests, store
 from modelkeep.domain import errors
 
 MIB = 1 << 20
@@ -254,6 +257,17 @@ async def test_an_endpoint_where_nobody_listens_is_unavailable() -> None:
     await blobs.close()
 
 
+def test_a_certificate_nobody_vouches_for_is_told_from_an_outage() -> None:
+    distrust = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    distrust.verify_message = "self-signed certificate"
+    wrapped = exceptions.MaxRetryError(None, "/bucket/x", exceptions.SSLError(distrust))  # type: ignore[arg-type]
+    with (
+        pytest.raises(errors.FailedPrecondition, match=r"self-signed.*SSL_CERT_FILE"),
+        s3_errors.translated(settings_for(1)),
+    ):
+        raise wrapped
+
+
 async def test_a_store_that_hangs_is_unavailable_within_the_time_out(
     scripted: ScriptedStore, blobs: s3.S3BlobStore
 ) -> None:
@@ -378,6 +392,31 @@ async def test_a_put_cancelled_in_its_middle_lets_its_body_go(scripted: Scripted
     assert all(call.done() for call in blobs._running)
     assert scripted.requests == [], "half a body is no request"
     await blobs.close()
+
+
+async def test_an_error_after_cancellation_is_nobodys_problem(
+    scripted: ScriptedStore, blobs: s3.S3BlobStore
+) -> None:
+    loop, reported = asyncio.get_running_loop(), list[dict[str, object]]()
+    reached = asyncio.Event()
+
+    def refuse_late(request: Request) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        scripted.released.wait()
+        request.refuse(503, "SlowDown")
+
+    scripted.script = refuse_late
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    starting = asyncio.create_task(blobs.start_multipart("blobs/x"))
+    await reached.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    scripted.released.set()
+    await blobs.close()
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert reported == []
 
 
 async def test_a_closed_store_takes_no_more_calls(blobs: s3.S3BlobStore) -> None:

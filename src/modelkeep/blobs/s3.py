@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import minio
 import minio.error
 
-from modelkeep.blobs import s3_connection, s3_errors, s3_read, s3_requests, store
+from modelkeep.blobs import read_ahead, s3_connection, s3_errors, s3_read, s3_requests, store
 from modelkeep.domain import errors
 
-_CHUNKS_AHEAD = 4
+_CHUNKS_AHEAD = 2  # more is no faster: the socket holds as much again, and each chunk is memory
 _Answer = TypeVar("_Answer")
 _OWNED = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
@@ -101,7 +101,7 @@ class S3BlobStore:
             chunk_bytes=chunk_bytes,
             attempts=self._settings.attempts,
         )
-        return s3_read.stream(source, self._submit_fill, _CHUNKS_AHEAD)
+        return read_ahead.stream(source, self._submit_fill, _CHUNKS_AHEAD)
 
     async def delete(self, key: str) -> None:
         """See `store.BlobStore.delete`."""
@@ -129,6 +129,7 @@ class S3BlobStore:
         try:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
+            answer.add_done_callback(_forget)
             if not started.cancel() and cancel is not None:
                 cancel()
                 await _settled(answer)
@@ -187,6 +188,12 @@ class S3BlobStore:
             store.StoredObject(entry.object_name or "", entry.size or 0)
             for entry in itertools.islice(found, limit)
         ]
+
+
+def _forget(answer: asyncio.Future[_Answer]) -> None:
+    """Look at an error nobody waits for, or the loop reports it as one that was overlooked."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 async def _settled(answer: asyncio.Future[_Answer]) -> None:

@@ -1,6 +1,7 @@
 """The one place where S3, HTTP and socket errors become ours."""
 
 import contextlib
+import ssl
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
@@ -33,7 +34,7 @@ def translated(settings: s3_connection.S3Settings) -> Iterator[None]:
     except minio.error.S3Error as error:
         raise _from_answer(error, settings) from error
     except _TRANSPORT_ERRORS as error:
-        raise _unavailable(settings, _innermost(error)) from error
+        raise _from_transport(error, settings) from error
 
 
 def _from_answer(
@@ -54,7 +55,7 @@ def _from_answer(
 
 def _unavailable(settings: s3_connection.S3Settings, cause: object) -> errors.Unavailable:
     return errors.Unavailable(
-        f"The object store at {settings.endpoint} does not answer ({cause}); try again shortly.",
+        f"The object store at {settings.endpoint} is unavailable ({cause}); try again shortly.",
         reason="STORE_UNAVAILABLE",
     )
 
@@ -113,14 +114,22 @@ _MEANINGS: tuple[
 )
 
 
-def _innermost(error: BaseException) -> str:
-    """The reason in one phrase: urllib3 wraps it in its retries and in the object's URL."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _innermost(reason)
-    cause = error.__cause__ if isinstance(error, urllib3.exceptions.HTTPError) else None
-    if isinstance(cause, OSError):
-        return _innermost(cause)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+def _from_transport(error: Exception, settings: s3_connection.S3Settings) -> errors.ModelkeepError:
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return errors.FailedPrecondition(
+            f"The certificate of the object store at {settings.endpoint} is not trusted "
+            f"({cause.verify_message}); add its authority to the system's store, or name a file "
+            "with it in SSL_CERT_FILE.",
+            reason="STORE_NOT_TRUSTED",
+        )
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return _unavailable(settings, said or str(cause) or type(cause).__name__)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What went wrong first: urllib3 wraps it in its retries and in the object's URL."""
+    for inner in (getattr(error, "reason", None), *error.args, error.__cause__):
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
