@@ -19,7 +19,11 @@ _Entry = TypeVar("_Entry")
 @settings.connecting
 @settings.pass_settings
 def ls(chosen: settings.Settings, where: str | None, deleted: bool, limit: int, form: str) -> None:
-    """List namespaces, a namespace's models, or a model's versions (newest first)."""
+    """List namespaces, models or versions.
+
+    Without a place, all namespaces; in a namespace, its models; in a model, its versions, the
+    newest first.
+    """
 
     async def work(registry: client.Registry) -> tuple[list[Any], Any]:
         entries, draw = _source(registry, where, deleted)
