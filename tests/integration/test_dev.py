@@ -44,7 +44,8 @@ async def run_sql(tree: dev_tree.Tree, statement: str) -> object:
 
 def listening(process: psutil.Process) -> set[str]:
     connections = process.net_connections("inet")
-    return {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    found = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+    return {ip.removeprefix("::ffff:") for ip in found}  # gRPC binds IPv4 through IPv6 sockets
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
