@@ -30,47 +30,47 @@ from modelkeep.cli import units, values
         ("a=b", "a=b"),
     ],
 )
-def test_parameters_are_typed(text, value):
+def test_parameters_are_typed(text: str, value: values.Scalar) -> None:
     typed = values.typed(text)
     assert typed == value
     assert type(typed) is type(value)
 
 
-def test_a_whole_number_too_large_for_the_wire_is_a_figure():
+def test_a_whole_number_too_large_for_the_wire_is_a_figure() -> None:
     assert values.typed(str(2**63)) == float(2**63)
 
 
-def test_pairs_are_split_at_the_first_equals_sign():
+def test_pairs_are_split_at_the_first_equals_sign() -> None:
     assert values.pairs("--param", ["a=b=c", "d="], str) == {"a": "b=c", "d": ""}
 
 
 @pytest.mark.parametrize("given", [["a"], ["=b"], ["a=1", "a=2"]])
-def test_bad_pairs_are_refused(given):
+def test_bad_pairs_are_refused(given: list[str]) -> None:
     with pytest.raises(click.BadParameter):
         values.pairs("--label", given, str)
 
 
 @pytest.mark.parametrize("text", ["x", "nan", "inf", ""])
-def test_a_metric_is_a_finite_number(text):
+def test_a_metric_is_a_finite_number(text: str) -> None:
     with pytest.raises(click.BadParameter, match="finite"):
         values.pairs("--metric", [f"auc={text}"], values.figure)
 
 
-def test_a_dataset_has_its_revision_behind_the_last_at():
+def test_a_dataset_has_its_revision_behind_the_last_at() -> None:
     (read,) = values.datasets(["team@corp/calls@v3"])
     assert (read.name, read.revision) == ("team@corp/calls", "v3")
     with pytest.raises(click.BadParameter):
         values.datasets(["calls"])
 
 
-def test_a_time_without_a_zone_is_utc():
+def test_a_time_without_a_zone_is_utc() -> None:
     assert values.instant("2026-11-24") == datetime(2026, 11, 24, tzinfo=UTC)
     assert values.instant("2026-11-24T12:00:00+02:00").hour == 12
     with pytest.raises(click.BadParameter):
         values.instant("yesterday")
 
 
-def test_quantities_for_people():
+def test_quantities_for_people() -> None:
     assert [units.size(n) for n in (0, 1023, 1024, 1536, 3 * 1024**3)] == [
         "0 B",
         "1023 B",

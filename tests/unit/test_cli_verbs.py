@@ -7,24 +7,28 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-import fake_registry
 import pytest
 import yaml
 from click import testing
+from support import fake_registry
 
 from modelkeep.cli import main
 from modelkeep.cli import push as push_verb
 from modelkeep.v1 import registry_service_pb2 as pb
 
+Run = Callable[..., testing.Result]
+
 
 @pytest.fixture
-def fake():
+def fake() -> fake_registry.FakeRegistry:
     return fake_registry.FakeRegistry()
 
 
 @pytest.fixture
-def endpoint(fake):
+def endpoint(fake: fake_registry.FakeRegistry) -> Iterator[str]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -37,7 +41,7 @@ def endpoint(fake):
 
 
 @pytest.fixture
-def run(endpoint):
+def run(endpoint: str) -> Run:
     def invoke(*words: str) -> testing.Result:
         return testing.CliRunner().invoke(
             main.modelkeep, ["--endpoint", endpoint, *words], prog_name="modelkeep"
@@ -47,7 +51,7 @@ def run(endpoint):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     root = tmp_path / "model"
     root.mkdir()
     (root / "weights.onnx").write_bytes(b"w" * 100_000)
@@ -56,15 +60,16 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def pushed(run, folder):
+def pushed(run: Run, folder: Path) -> None:
     done = run(
         "push", str(folder), "acme/voice@1.2.0", "--param", "lr=0.001", "--metric", "auc=0.93"
     )
     assert done.exit_code == 0, done.output
-    return done
 
 
-def test_push_and_pull_answer_the_keys_that_are_promised(run, folder, tmp_path):
+def test_push_and_pull_answer_the_keys_that_are_promised(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
     done = run("push", str(folder), "acme/voice@1.2.0", "-o", "json")
     assert done.exit_code == 0
     document = json.loads(done.stdout)
@@ -82,14 +87,15 @@ def test_push_and_pull_answer_the_keys_that_are_promised(run, folder, tmp_path):
     assert (tmp_path / "copy" / "weights.onnx").read_bytes() == b"w" * 100_000
 
 
-def test_resolve_answers_the_keys_that_are_promised(run, pushed):
+@pytest.mark.usefixtures("pushed")
+def test_resolve_answers_the_keys_that_are_promised(run: Run) -> None:
     document = json.loads(run("resolve", "acme/voice@latest", "-o", "json").stdout)
     assert list(document) == ["name", "version", "ordinal", "manifest_digest", "stage"]
     assert document["name"] == "namespaces/acme/models/voice/versions/1.2.0"
     assert yaml.safe_load(run("resolve", "acme/voice", "-o", "yaml").stdout) == document
 
 
-def test_progress_and_notes_never_reach_standard_output(run, folder):
+def test_progress_and_notes_never_reach_standard_output(run: Run, folder: Path) -> None:
     done = run("push", str(folder), "acme/voice@1.2.0")
     assert done.stdout.startswith("acme/voice@1.2.0 pushed: 2 files, 97.7 KiB; sent 97.7 KiB")
     assert "sending 2 files, 97.7 KiB" in done.stderr
@@ -98,7 +104,9 @@ def test_progress_and_notes_never_reach_standard_output(run, folder):
     assert "nothing was sent" in again.stdout
 
 
-def test_what_is_said_about_a_version_arrives_typed(run, fake, folder, tmp_path):
+def test_what_is_said_about_a_version_arrives_typed(
+    run: Run, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "card.md").write_text("# Voice\n")
     done = run(
         *("push", str(folder), "acme/voice@1.2.0", "--kind", "pipeline"),
@@ -132,7 +140,10 @@ def test_what_is_said_about_a_version_arrives_typed(run, fake, folder, tmp_path)
     assert fake.models["namespaces/acme/models/voice"].kind == pb.MODEL_KIND_PIPELINE
 
 
-def test_a_base_is_resolved_to_the_version_it_means_now(run, fake, pushed, folder):
+@pytest.mark.usefixtures("pushed")
+def test_a_base_is_resolved_to_the_version_it_means_now(
+    run: Run, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     done = run(
         "push", str(folder), "acme/other@0.1.0", "--base", "acme/voice@latest",
         "--base-relation", "adapter",
@@ -142,7 +153,7 @@ def test_a_base_is_resolved_to_the_version_it_means_now(run, fake, pushed, folde
     assert version.model.base.version == "namespaces/acme/models/voice/versions/1.2.0"
 
 
-def test_a_prompt_has_no_files(run, fake, tmp_path):
+def test_a_prompt_has_no_files(run: Run, fake: fake_registry.FakeRegistry, tmp_path: Path) -> None:
     prompt = tmp_path / "triage.yaml"
     prompt.write_text("{provider: p, model: m, messages: [{role: user, content: 'x {{y}}'}]}")
     done = run("push", "--prompt", str(prompt), "acme/triage@1.0.0", "-o", "json")
@@ -172,15 +183,15 @@ def test_a_prompt_has_no_files(run, fake, tmp_path):
         ("psuh",),
     ],
 )
-def test_wrong_usage_ends_with_2(run, words):
+def test_wrong_usage_ends_with_2(run: Run, words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2
 
 
-def test_a_misspelt_verb_is_told_the_nearest_one(run):
+def test_a_misspelt_verb_is_told_the_nearest_one(run: Run) -> None:
     assert "Did you mean 'push'?" in run("psuh").stderr
 
 
-def test_what_is_not_there_ends_with_3(run):
+def test_what_is_not_there_ends_with_3(run: Run) -> None:
     done = run("show", "acme/none@1.0.0")
     assert done.exit_code == 3
     assert done.stdout == ""
@@ -188,14 +199,17 @@ def test_what_is_not_there_ends_with_3(run):
     assert "code:" not in done.stderr
 
 
-def test_details_are_shown_with_v_before_or_behind_the_verb(run):
+def test_details_are_shown_with_v_before_or_behind_the_verb(run: Run) -> None:
     for words in (("-v", "show", "acme/none@1.0.0"), ("show", "acme/none@1.0.0", "-v")):
         stderr = run(*words).stderr
         assert "code: NOT_FOUND" in stderr
         assert "request id: req-1" in stderr
 
 
-def test_a_rule_that_refuses_ends_with_4(run, fake, pushed, folder):
+@pytest.mark.usefixtures("pushed")
+def test_a_rule_that_refuses_ends_with_4(
+    run: Run, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     (folder / "config.json").write_text("[]")
     done = run("push", str(folder), "acme/voice@1.2.0")
     assert done.exit_code == 4
@@ -204,14 +218,16 @@ def test_a_rule_that_refuses_ends_with_4(run, fake, pushed, folder):
     assert run("rm", "acme/voice@1.2.0", "-y").exit_code == 4
 
 
-def test_a_failure_ends_with_1_and_says_what_to_do(tmp_path):
+def test_a_failure_ends_with_1_and_says_what_to_do() -> None:
     done = testing.CliRunner().invoke(main.modelkeep, ["--endpoint", "127.0.0.1:1", "ls"])
     assert done.exit_code == 1
     assert "127.0.0.1:1" in done.stderr
     assert "modelkeep dev" in done.stderr
 
 
-def test_a_hostile_tree_ends_with_1_naming_the_path(run, folder, fake):
+def test_a_hostile_tree_ends_with_1_naming_the_path(
+    run: Run, folder: Path, fake: fake_registry.FakeRegistry
+) -> None:
     (folder / "evil\\name").touch()
     done = run("push", str(folder), "acme/voice@1.2.0")
     assert done.exit_code == 1
@@ -219,14 +235,16 @@ def test_a_hostile_tree_ends_with_1_naming_the_path(run, folder, fake):
     assert fake.versions == {}
 
 
-def test_a_directory_that_cannot_be_written_ends_with_1(run, pushed, tmp_path):
+@pytest.mark.usefixtures("pushed")
+def test_a_directory_that_cannot_be_written_ends_with_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("pull", "acme/voice", str(tmp_path / "file" / "deeper"))
     assert done.exit_code == 1
     assert done.stderr.count("error: ") == 1
 
 
-def test_tables_are_aligned_and_for_people(run, pushed):
+@pytest.mark.usefixtures("pushed")
+def test_tables_are_aligned_and_for_people(run: Run) -> None:
     lines = run("ls", "acme/voice").stdout.splitlines()
     assert lines[0].split() == [
         *("VERSION", "#", "STAGE", "ALIASES", "STATE", "FILES", "SIZE", "CREATED", "BY", "DIGEST")
@@ -238,7 +256,8 @@ def test_tables_are_aligned_and_for_people(run, pushed):
     assert entry["created_at"].endswith("Z")
 
 
-def test_show_tells_all_of_it(run, pushed):
+@pytest.mark.usefixtures("pushed")
+def test_show_tells_all_of_it(run: Run) -> None:
     shown = run("show", "acme/voice@1.2.0").stdout
     for word in ("acme/voice@1.2.0", "lr", "0.001", "auc", "0.93", "weights.onnx", "sha256:"):
         assert word in shown
@@ -250,7 +269,8 @@ def test_show_tells_all_of_it(run, pushed):
     assert json.loads(run("show", "acme", "-o", "json").stdout)["models"][0]["kind"] == "model"
 
 
-def test_a_card_cannot_move_the_cursor(run, fake, pushed):
+@pytest.mark.usefixtures("pushed")
+def test_a_card_cannot_move_the_cursor(run: Run, fake: fake_registry.FakeRegistry) -> None:
     version = fake.versions["namespaces/acme/models/voice/versions/1.2.0"]
     version.card = version.description = version.labels["x"] = "hi \x1b]0;owned\x07"
     shown = run("show", "acme/voice@1.2.0")
@@ -258,7 +278,8 @@ def test_a_card_cannot_move_the_cursor(run, fake, pushed):
     assert "\x07" not in shown.stdout
 
 
-def test_alias_stage_and_version(run, pushed):
+@pytest.mark.usefixtures("pushed")
+def test_alias_stage_and_version(run: Run) -> None:
     assert run("alias", "set", "acme/voice@latest", "champion").exit_code == 0
     (entry,) = json.loads(run("alias", "ls", "acme/voice", "-o", "json").stdout)
     assert entry["version"].endswith("/versions/1.2.0")
@@ -268,14 +289,14 @@ def test_alias_stage_and_version(run, pushed):
     assert document["server"] == "9.9.9"
 
 
-def test_version_without_a_server_still_tells_the_clients():
+def test_version_without_a_server_still_tells_the_clients() -> None:
     words = ["--endpoint", "127.0.0.1:1", "version", "-o", "json"]
     done = testing.CliRunner().invoke(main.modelkeep, words)
     assert done.exit_code == 0
     assert json.loads(done.stdout)["server"] is None
 
 
-def test_every_verb_has_the_summary_of_its_list(run):
+def test_every_verb_has_the_summary_of_its_list() -> None:
     for verbs in main.SECTIONS.values():
         for name, verb in verbs.items():
             module = verb.place.partition(":")[0]
@@ -286,7 +307,7 @@ def test_every_verb_has_the_summary_of_its_list(run):
             assert listed.get_short_help_str(limit=200) == verb.summary
 
 
-def test_help_loads_neither_grpc_nor_rich():
+def test_help_loads_neither_grpc_nor_rich() -> None:
     code = (
         "import sys\nfrom modelkeep.cli import main\n"
         "try:\n main.modelkeep(['--help'])\nexcept SystemExit: pass\n"
@@ -297,7 +318,9 @@ def test_help_loads_neither_grpc_nor_rich():
     assert "Exit codes: 0 done" in done.stdout
 
 
-def test_ctrl_c_says_how_to_go_on(endpoint, fake, folder):
+def test_ctrl_c_says_how_to_go_on(
+    endpoint: str, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     fake.faults.stall_writes = 10
     words = ["--endpoint", endpoint, "push", str(folder), "acme/voice@1.2.0"]
     process = subprocess.Popen(
@@ -317,5 +340,5 @@ def test_ctrl_c_says_how_to_go_on(endpoint, fake, folder):
     assert stdout == ""
 
 
-def test_the_push_module_is_the_one_the_list_names():
+def test_the_push_module_is_the_one_the_list_names() -> None:
     assert main.modelkeep.get_command(None, "push") is push_verb.push

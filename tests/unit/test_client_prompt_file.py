@@ -20,7 +20,7 @@ response_schema: '{"type": "object"}'
 """
 
 
-def test_a_full_file_is_read():
+def test_a_full_file_is_read() -> None:
     spec = prompt_file.parse(FULL, "x.yaml")
     assert (spec.provider, spec.hosted_model) == ("anthropic", "claude-x-20260101")
     assert [message.role for message in spec.messages] == ["system", "user"]
@@ -33,12 +33,12 @@ def test_a_full_file_is_read():
     assert spec.response_schema == '{"type": "object"}'
 
 
-def test_stated_variables_are_taken_as_they_are():
+def test_stated_variables_are_taken_as_they_are() -> None:
     spec = prompt_file.parse(f"{FULL}\nvariables: [ticket, company]", "x.yaml")
     assert spec.variables == ("ticket", "company")
 
 
-def test_what_is_not_stated_stays_unset():
+def test_what_is_not_stated_stays_unset() -> None:
     spec = prompt_file.parse("{provider: p, model: m, messages: [{role: user, content: hi}]}", "x")
     assert spec.sampling == client.Sampling()
     assert spec.variables == spec.tools == ()
@@ -61,6 +61,6 @@ def test_what_is_not_stated_stays_unset():
         ("!!python/object/apply:os.system ['true']", "not YAML"),
     ],
 )
-def test_a_bad_file_is_refused_naming_the_place(text, fault):
+def test_a_bad_file_is_refused_naming_the_place(text: str, fault: str) -> None:
     with pytest.raises(client.InvalidRequest, match=fault):
         prompt_file.parse(text, "x.yaml")

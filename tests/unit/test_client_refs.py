@@ -22,28 +22,43 @@ from modelkeep.client import channel, manifest, media_types, records, refs, sync
         ("namespaces/acme", ("acme", "", "")),
     ],
 )
-def test_a_reference_is_read(text, parts):
+def test_a_reference_is_read(text: str, parts: tuple[str, str, str]) -> None:
     ref = refs.parse(text)
     assert (ref.namespace, ref.model, ref.selector) == parts
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "@", "/", "acme/", "/voice", "acme@1.0.0", "acme/voice@", "Acme/voice", "acme/vo ice"]
-    + ["a/b/c", "acme/-x", "acme/x-", "acme/" + "x" * 129, "acme/voice\x00", "../x"],
+    [
+        "",
+        "@",
+        "/",
+        "acme/",
+        "/voice",
+        "acme@1.0.0",
+        "acme/voice@",
+        "Acme/voice",
+        "acme/vo ice",
+        "a/b/c",
+        "acme/-x",
+        "acme/x-",
+        "acme/" + "x" * 129,
+        "acme/voice\x00",
+        "../x",
+    ],
 )
-def test_what_is_no_reference_is_refused(text):
+def test_what_is_no_reference_is_refused(text: str) -> None:
     with pytest.raises(client.BadReference):
         refs.parse(text)
 
 
 @pytest.mark.parametrize("selector", ["production", "^1.2", "1.2", "latest", "v1.2.0", "01.2.3"])
-def test_only_a_full_version_is_exact(selector):
+def test_only_a_full_version_is_exact(selector: str) -> None:
     with pytest.raises(client.BadReference, match="full version"):
         refs.parse_version(f"acme/voice@{selector}")
 
 
-def test_a_reference_and_a_name_are_two_ways_to_say_one_thing():
+def test_a_reference_and_a_name_are_two_ways_to_say_one_thing() -> None:
     ref = refs.parse("acme/voice@1.2.0")
     assert ref.version_name == "namespaces/acme/models/voice/versions/1.2.0"
     assert refs.from_name(ref.version_name) == str(ref) == "acme/voice@1.2.0"
@@ -58,17 +73,17 @@ def test_a_reference_and_a_name_are_two_ways_to_say_one_thing():
         ("[::1]:99", "[::1]:99"),
     ],
 )
-def test_an_endpoint_is_host_and_port(endpoint, target):
+def test_an_endpoint_is_host_and_port(endpoint: str, target: str) -> None:
     assert channel.target(endpoint) == target
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://host:1", "host:port", "a b", "host:1:2"])
-def test_what_is_no_endpoint_is_refused(endpoint):
+def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(client.InvalidRequest, match="HOST:PORT"):
         channel.target(endpoint)
 
 
-def test_the_manifest_sorts_by_bytes_of_the_path():
+def test_the_manifest_sorts_by_bytes_of_the_path() -> None:
     def listed(path: str) -> records.File:
         return records.File(path=path, digest=f"sha256:{'0' * 64}", size_bytes=1)
 
@@ -77,7 +92,7 @@ def test_the_manifest_sorts_by_bytes_of_the_path():
     assert manifest.digest(forwards) != manifest.digest(forwards[:2])
 
 
-def test_what_is_missing_of_an_upload():
+def test_what_is_missing_of_an_upload() -> None:
     def missing(*ranges: tuple[int, int]) -> list[tuple[int, int]]:
         return upload.missing_ranges(
             records.Upload(
@@ -106,11 +121,11 @@ def test_what_is_missing_of_an_upload():
         ("x.unheard-of", "application/octet-stream"),
     ],
 )
-def test_media_types(path, media_type):
+def test_media_types(path: str, media_type: str) -> None:
     assert media_types.of_path(path) == media_type
 
 
-def test_the_sync_face_has_every_public_call():
+def test_the_sync_face_has_every_public_call() -> None:
     ours = {
         name
         for name, member in inspect.getmembers(client.Registry, callable)

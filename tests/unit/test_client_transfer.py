@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import fake_registry
 import pytest
+from support import fake_registry
 
 from modelkeep import client
 from modelkeep.v1 import registry_service_pb2 as pb
@@ -32,12 +33,12 @@ class Notes(client.Progress):
 
 
 @pytest.fixture
-async def fake():
+async def fake() -> fake_registry.FakeRegistry:
     return fake_registry.FakeRegistry()
 
 
 @pytest.fixture
-async def registry(fake):
+async def registry(fake: fake_registry.FakeRegistry) -> AsyncIterator[client.Registry]:
     server, endpoint = await fake_registry.start(fake)
     async with client.connect(endpoint, timeout_s=5) as connected:
         yield connected
@@ -66,7 +67,9 @@ def contents(root: Path) -> dict[str, bytes]:
     }
 
 
-async def test_a_folder_is_pushed_and_comes_back_the_same(registry, fake, folder, tmp_path):
+async def test_a_folder_is_pushed_and_comes_back_the_same(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     listener = Notes()
     pushed = await registry.push(folder, REF, listener=listener)
     assert pushed.is_new
@@ -80,7 +83,9 @@ async def test_a_folder_is_pushed_and_comes_back_the_same(registry, fake, folder
     assert pulled.fetched_bytes == pushed.total_bytes
 
 
-async def test_the_manifest_is_the_one_the_contract_defines(registry, fake, folder):
+async def test_the_manifest_is_the_one_the_contract_defines(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     pushed = await registry.push(folder, REF)
     lines = [
         f"{hashlib.sha256(content).hexdigest()}  {len(content)}  {path}\n"
@@ -94,7 +99,9 @@ async def test_the_manifest_is_the_one_the_contract_defines(registry, fake, fold
     assert types["empty"] == "application/octet-stream"
 
 
-async def test_pushing_again_sends_nothing_and_says_so(registry, fake, folder):
+async def test_pushing_again_sends_nothing_and_says_so(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     await registry.push(folder, REF)
     received = fake.received_bytes
     again = await registry.push(folder, REF)
@@ -103,7 +110,9 @@ async def test_pushing_again_sends_nothing_and_says_so(registry, fake, folder):
     assert fake.received_bytes == received
 
 
-async def test_other_content_for_a_sealed_version_is_refused(registry, folder):
+async def test_other_content_for_a_sealed_version_is_refused(
+    registry: client.Registry, folder: Path
+) -> None:
     await registry.push(folder, REF)
     (folder / "config.json").write_text("{ }")
     with pytest.raises(client.Refused, match="other content") as refused:
@@ -111,7 +120,9 @@ async def test_other_content_for_a_sealed_version_is_refused(registry, folder):
     assert refused.value.reason == "VERSION_EXISTS"
 
 
-async def test_a_draft_left_behind_gets_this_pushs_description(registry, fake, folder):
+async def test_a_draft_left_behind_gets_this_pushs_description(
+    registry: client.Registry, folder: Path
+) -> None:
     await registry.create_namespace("acme")
     await registry.create_model("acme/voice")
     left = client.Draft(metrics={"auc": 0.1}, labels={"team": "old"})
@@ -124,7 +135,9 @@ async def test_a_draft_left_behind_gets_this_pushs_description(registry, fake, f
     assert pushed.version.description == "better"
 
 
-async def test_a_cut_upload_goes_on_and_resends_nothing_durable(registry, fake, folder):
+async def test_a_cut_upload_goes_on_and_resends_nothing_durable(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     two_parts_and_a_bit = 2 * fake_registry.PART_BYTES + fake_registry.CHUNK_BYTES
     # The largest file is sent first, so its streams are the ones that are cut.
     fake.faults.cut_writes_after = [two_parts_and_a_bit, two_parts_and_a_bit]
@@ -136,7 +149,9 @@ async def test_a_cut_upload_goes_on_and_resends_nothing_durable(registry, fake, 
     assert any("draining" in note for note in listener.notes)
 
 
-async def test_a_push_cut_for_good_is_continued_by_the_next_one(registry, fake, folder):
+async def test_a_push_cut_for_good_is_continued_by_the_next_one(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     fake.faults.cut_writes_after = [3 * fake_registry.PART_BYTES, *[0] * 50]
     with pytest.raises(client.Unavailable):
         await registry.push(folder, REF, files_at_once=1, stall_s=0.3)
@@ -147,7 +162,9 @@ async def test_a_push_cut_for_good_is_continued_by_the_next_one(registry, fake, 
     assert fake.received_bytes - before == LARGE + 6 - durable
 
 
-async def test_a_server_that_takes_nothing_is_left_and_tried_again(registry, fake, folder):
+async def test_a_server_that_takes_nothing_is_left_and_tried_again(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     fake.faults.stall_writes = 1
     listener = Notes()
     pushed = await registry.push(folder, REF, files_at_once=1, stall_s=0.5, listener=listener)
@@ -155,15 +172,21 @@ async def test_a_server_that_takes_nothing_is_left_and_tried_again(registry, fak
     assert any("0.5 seconds" in note for note in listener.notes)
 
 
-async def test_a_chunk_damaged_on_its_way_is_sent_again(registry, fake, folder):
+async def test_a_chunk_damaged_on_its_way_is_sent_again(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     fake.faults.refuse_chunks = 1
     assert (await registry.push(folder, REF, files_at_once=1)).is_new
 
 
-async def test_a_file_that_changes_while_it_is_pushed_is_named(registry, folder, monkeypatch):
+async def test_a_file_that_changes_while_it_is_pushed_is_named(
+    registry: client.Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sending = client.Registry.start_upload
 
-    async def change_first(self, namespace, digest, size_bytes):
+    async def change_first(
+        self: client.Registry, namespace: str, digest: str, size_bytes: int
+    ) -> client.Upload:
         (folder / "large.onnx").write_bytes(os.urandom(LARGE))
         return await sending(self, namespace, digest, size_bytes)
 
@@ -172,10 +195,14 @@ async def test_a_file_that_changes_while_it_is_pushed_is_named(registry, folder,
         await registry.push(folder, REF, files_at_once=1)
 
 
-async def test_a_file_that_shrinks_while_it_is_pushed_is_named(registry, folder, monkeypatch):
+async def test_a_file_that_shrinks_while_it_is_pushed_is_named(
+    registry: client.Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sending = client.Registry.start_upload
 
-    async def shrink_first(self, namespace, digest, size_bytes):
+    async def shrink_first(
+        self: client.Registry, namespace: str, digest: str, size_bytes: int
+    ) -> client.Upload:
         os.truncate(folder / "large.onnx", 10)
         return await sending(self, namespace, digest, size_bytes)
 
@@ -184,7 +211,9 @@ async def test_a_file_that_shrinks_while_it_is_pushed_is_named(registry, folder,
         await registry.push(folder, REF, files_at_once=1)
 
 
-async def test_two_pushes_of_one_version_end_in_one_winner(registry, fake, folder):
+async def test_two_pushes_of_one_version_end_in_one_winner(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     gates = [asyncio.Event(), asyncio.Event()]
     fake.faults.before_finalize = list(gates)
     first = asyncio.create_task(registry.push(folder, REF, client.Draft(description="first")))
@@ -199,10 +228,16 @@ async def test_two_pushes_of_one_version_end_in_one_winner(registry, fake, folde
     assert (await second).version.description == "second"
 
 
-async def test_losing_to_the_same_content_is_success(registry, fake, folder, monkeypatch):
+async def test_losing_to_the_same_content_is_success(
+    registry: client.Registry,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     finalize = client.Registry.finalize_version
 
-    async def be_late(self, version, files, *, etag=""):
+    async def be_late(
+        self: client.Registry, version: str, files: Sequence[client.File], *, etag: str = ""
+    ) -> client.Version:
         await finalize(self, version, files)
         return await finalize(self, version, files, etag=etag)
 
@@ -214,7 +249,9 @@ async def test_losing_to_the_same_content_is_success(registry, fake, folder, mon
     assert any("Another push sealed" in note for note in listener.notes)
 
 
-async def test_a_model_of_another_kind_is_refused_before_anything_is_sent(registry, fake, folder):
+async def test_a_model_of_another_kind_is_refused_before_anything_is_sent(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     await registry.create_namespace("acme")
     await registry.create_model("acme/voice", kind=client.ModelKind.ADAPTER)
     with pytest.raises(client.Refused, match="kind adapter"):
@@ -223,12 +260,16 @@ async def test_a_model_of_another_kind_is_refused_before_anything_is_sent(regist
     assert (await registry.push(folder, REF)).is_new
 
 
-async def test_short_unavailability_is_not_noticed(registry, fake, folder):
+async def test_short_unavailability_is_not_noticed(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path
+) -> None:
     fake.faults.unavailable = 2
     assert (await registry.push(folder, REF)).is_new
 
 
-async def test_a_cut_pull_goes_on_from_the_bytes_it_has(registry, fake, folder, tmp_path):
+async def test_a_cut_pull_goes_on_from_the_bytes_it_has(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     fake.faults.cut_reads_after = [2 * fake_registry.CHUNK_BYTES]
     copy = tmp_path / "copy"
@@ -237,7 +278,9 @@ async def test_a_cut_pull_goes_on_from_the_bytes_it_has(registry, fake, folder, 
     assert fake.served_bytes == pulled.fetched_bytes == pulled.total_bytes
 
 
-async def test_a_pull_cut_for_good_is_continued_by_the_next_one(registry, fake, folder, tmp_path):
+async def test_a_pull_cut_for_good_is_continued_by_the_next_one(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     copy = tmp_path / "copy"
     fake.faults.cut_reads_after = [10**9] * 3 + [3 * fake_registry.CHUNK_BYTES] + [0] * 50
@@ -252,8 +295,8 @@ async def test_a_pull_cut_for_good_is_continued_by_the_next_one(registry, fake, 
 
 
 async def test_a_part_file_with_other_bytes_is_fetched_from_the_start(
-    registry, fake, folder, tmp_path
-):
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     pushed = await registry.push(folder, REF)
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -265,7 +308,9 @@ async def test_a_part_file_with_other_bytes_is_fetched_from_the_start(
     assert contents(copy) == contents(folder)
 
 
-async def test_what_is_there_and_right_is_not_fetched(registry, folder, tmp_path):
+async def test_what_is_there_and_right_is_not_fetched(
+    registry: client.Registry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     copy = tmp_path / "copy"
     await registry.pull(REF, copy)
@@ -275,14 +320,18 @@ async def test_what_is_there_and_right_is_not_fetched(registry, folder, tmp_path
     assert contents(copy) == contents(folder)
 
 
-async def test_a_damaged_chunk_is_read_again(registry, fake, folder, tmp_path):
+async def test_a_damaged_chunk_is_read_again(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     fake.faults.damage_read_chunks = 1
     await registry.pull(REF, tmp_path / "copy", files_at_once=1)
     assert contents(tmp_path / "copy") == contents(folder)
 
 
-async def test_wrong_bytes_never_get_the_files_name(registry, fake, folder, tmp_path):
+async def test_wrong_bytes_never_get_the_files_name(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     pushed = await registry.push(folder, REF)
     large = next(f for f in fake.files[pushed.version.name] if f.path == "large.onnx")
     fake.blobs[large.digest] = os.urandom(LARGE)
@@ -292,7 +341,9 @@ async def test_wrong_bytes_never_get_the_files_name(registry, fake, folder, tmp_
     assert not list((tmp_path / "copy").rglob("large*"))
 
 
-async def test_a_list_of_files_that_was_changed_is_refused(registry, fake, folder, tmp_path):
+async def test_a_list_of_files_that_was_changed_is_refused(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
+) -> None:
     pushed = await registry.push(folder, REF)
     fake.files[pushed.version.name].pop()
     with pytest.raises(client.DataLoss, match="list of files"):
@@ -304,8 +355,12 @@ async def test_a_list_of_files_that_was_changed_is_refused(registry, fake, folde
     "path", ["../x", "/etc/x", "a/../../x", "a\\x", "a\x1bx", "a//x", "./x", "", "x" * 1025]
 )
 async def test_a_hostile_path_is_refused_and_nothing_written(
-    registry, fake, folder, tmp_path, path
-):
+    registry: client.Registry,
+    fake: fake_registry.FakeRegistry,
+    folder: Path,
+    tmp_path: Path,
+    path: str,
+) -> None:
     await registry.push(folder, REF)
     fake.faults.hostile_files = [pb.File(path=path, digest=f"sha256:{'0' * 64}", size_bytes=1)]
     with pytest.raises(client.BadTree):
@@ -314,7 +369,13 @@ async def test_a_hostile_path_is_refused_and_nothing_written(
 
 
 @pytest.mark.parametrize("names", [("a", "A"), ("a", "a/b"), ("é", "e\u0301")])
-async def test_paths_that_clash_are_refused(registry, fake, folder, tmp_path, names):
+async def test_paths_that_clash_are_refused(
+    registry: client.Registry,
+    fake: fake_registry.FakeRegistry,
+    folder: Path,
+    tmp_path: Path,
+    names: tuple[str, str],
+) -> None:
     await registry.push(folder, REF)
     fake.faults.hostile_files = [
         pb.File(path=name, digest=f"sha256:{'0' * 64}", size_bytes=1) for name in names
@@ -323,7 +384,9 @@ async def test_paths_that_clash_are_refused(registry, fake, folder, tmp_path, na
         await registry.pull(REF, tmp_path / "copy")
 
 
-async def test_a_link_in_the_directory_never_leads_out_of_it(registry, folder, tmp_path):
+async def test_a_link_in_the_directory_never_leads_out_of_it(
+    registry: client.Registry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -335,7 +398,9 @@ async def test_a_link_in_the_directory_never_leads_out_of_it(registry, folder, t
     assert not list(outside.iterdir())
 
 
-async def test_a_link_of_a_files_name_is_replaced_not_followed(registry, folder, tmp_path):
+async def test_a_link_of_a_files_name_is_replaced_not_followed(
+    registry: client.Registry, folder: Path, tmp_path: Path
+) -> None:
     await registry.push(folder, REF)
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -347,7 +412,7 @@ async def test_a_link_of_a_files_name_is_replaced_not_followed(registry, folder,
     assert (copy / "config.json").read_text() == "{}"
 
 
-async def test_an_error_carries_all_the_server_said(registry):
+async def test_an_error_carries_all_the_server_said(registry: client.Registry) -> None:
     with pytest.raises(client.NotFound) as missing:
         await registry.get_model("acme/none")
     error = missing.value

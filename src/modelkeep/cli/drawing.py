@@ -7,7 +7,7 @@ from rich import console as rich_console
 from rich import markdown, padding, text
 
 from modelkeep import client
-from modelkeep.cli import tables, units
+from modelkeep.cli import output, tables, units
 
 _Part = rich_console.RenderableType
 
@@ -22,7 +22,7 @@ def version(shown: client.Version, files: Sequence[client.File]) -> _Part:
         *_mapping("datasets", {entry.name: _dataset(entry) for entry in shown.datasets}),
         *_mapping("labels", shown.labels),
         *(_section("files", tables.files(files)) if files else []),
-        *(_section("card", markdown.Markdown(tables.printable(shown.card))) if shown.card else []),
+        *(_section("card", _card(shown.card)) if shown.card else []),
     )
 
 
@@ -72,6 +72,11 @@ def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:
     yield "source", " @ ".join(filter(None, (shown.source.repository, shown.source.commit)))
     yield "run", shown.source.run
     yield "description", shown.description
+
+
+def _card(card: str) -> _Part:
+    # A pipe gets the Markdown as it is: rendered, it would be as wide as the pipe.
+    return markdown.Markdown(tables.printable(card)) if output.is_terminal() else tables.cell(card)
 
 
 def _when(instant: datetime | None) -> str:

@@ -44,13 +44,18 @@ def emit(document: object, form: str, draw: Callable[[], Any]) -> None:
 
 def show(drawing: Any) -> None:
     """Print something drawn with rich; in a pipe without colours, wrapping and trailing blanks."""
-    if sys.stdout.isatty():
+    if is_terminal():
         rich_console.Console(highlight=False).print(drawing)
         return
     console = rich_console.Console(width=_PIPE_WIDTH, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(drawing)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at standard output."""
+    return sys.stdout.isatty()
 
 
 def plain(value: object) -> Any:

@@ -14,6 +14,8 @@ from modelkeep.cli import units
 
 _LINE_EVERY_S = 10.0
 _DONE_WORDS = {"hashing": "hashed", "sending": "sent", "fetching": "fetched"}
+_WAITING = {"sending": "verifying"}
+"""What happens to a file whose bytes are all there."""
 _PATH_WIDTH = 38
 
 
@@ -35,39 +37,41 @@ def display() -> Display:
 
 
 class Tally:
-    """How far a step is: the sum over its files."""
+    """How far a step is: the sum over its files, those of earlier runs included."""
 
     def __init__(self, files: int, total_bytes: int) -> None:
         self.files = files
         self.total_bytes = total_bytes
-        self.began = time.monotonic()
+        self.done_bytes = 0
         self.skipped_bytes = 0
+        self._began = time.monotonic()
         self._done: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
 
     @property
-    def done_bytes(self) -> int:
-        """Bytes done of all files, those of earlier runs included."""
-        return sum(self._done.values())
-
-    @property
     def seconds(self) -> float:
         """Since the step began."""
-        return time.monotonic() - self.began
+        return time.monotonic() - self._began
+
+    @property
+    def moved_bytes(self) -> int:
+        """What this run did."""
+        return max(self.done_bytes - self.skipped_bytes, 0)
 
     def begin(self, path: str, size_bytes: int, done_bytes: int) -> None:
         """A file begins."""
         self.skipped_bytes += done_bytes
         self._sizes[path] = size_bytes
-        self._done[path] = done_bytes
+        self.move(path, done_bytes)
 
     def move(self, path: str, done_bytes: int) -> None:
         """A file is so far."""
+        self.done_bytes += done_bytes - self._done.get(path, 0)
         self._done[path] = done_bytes
 
     def end(self, path: str) -> None:
         """A file is complete."""
-        self._done[path] = self._sizes[path]
+        self.move(path, self._sizes[path])
 
 
 class Lines(client.Progress):
@@ -75,6 +79,7 @@ class Lines(client.Progress):
 
     def __init__(self) -> None:
         self._tally = Tally(0, 0)
+        self._step = client.Step.HASH
         self._next_line_s = _LINE_EVERY_S
 
     @property
@@ -112,8 +117,7 @@ class Lines(client.Progress):
         """Write the step's last line, if it took long enough to be worth one."""
         tally = self._tally
         if tally.files and tally.seconds >= 1:
-            moved = tally.done_bytes - tally.skipped_bytes
-            speed = units.rate(moved, tally.seconds)
+            speed = units.rate(tally.moved_bytes, tally.seconds)
             _say(f"{_DONE_WORDS[step]} in {units.span(tally.seconds)}, {speed}")
 
     def noted(self, text: str) -> None:
@@ -123,11 +127,11 @@ class Lines(client.Progress):
     def _midway(self) -> str:
         tally = self._tally
         done, total = tally.done_bytes, max(tally.total_bytes, 1)
-        speed = max(done - tally.skipped_bytes, 1) / max(tally.seconds, 0.001)
-        left = units.span(max(total - done, 0) / speed)
+        speed = max(tally.moved_bytes, 1) / max(tally.seconds, 0.001)
+        left = units.remaining(max(total - done, 0) / speed)
         return (
             f"{self._step} {100 * done // total} % of {units.size(total)},"
-            f" {units.rate(speed, 1)}, {left} left"
+            f" {units.rate(speed, 1)}, {left}"
         )
 
 
@@ -148,6 +152,7 @@ class Bars(client.Progress):
             refresh_per_second=8,
         )
         self._tally = Tally(0, 0)
+        self._step = client.Step.HASH
         self._whole: rich_progress.TaskID | None = None
         self._rows: dict[str, rich_progress.TaskID] = {}
 
@@ -163,6 +168,7 @@ class Bars(client.Progress):
     def step_began(self, step: client.Step, files: int, total_bytes: int) -> None:
         """Show the step's bar, if there is anything to do."""
         self._tally = Tally(files, total_bytes)
+        self._step = step
         if files:
             self._bars.start()
             label = f"[bold]{step}[/] {units.count(files, 'file')}"
@@ -194,7 +200,7 @@ class Bars(client.Progress):
         self._bars.remove_task(self._whole)
         self._whole = None
         tally = self._tally
-        moved = units.rate(tally.done_bytes - tally.skipped_bytes, tally.seconds)
+        moved = units.rate(tally.moved_bytes, tally.seconds)
         self._bars.console.print(
             f"[green]\N{CHECK MARK}[/] {_DONE_WORDS[step]} {units.count(tally.files, 'file')},"
             f" {units.size(tally.total_bytes)} in {units.span(tally.seconds)} [dim]({moved})[/]"
@@ -218,13 +224,13 @@ class Bars(client.Progress):
         if row is None:
             return
         task = self._bars.tasks[self._bars.task_ids.index(row)]
-        speed, left = task.speed or 0, task.time_remaining
+        is_whole = done_bytes >= (task.total or 0)
         self._bars.update(
             row,
             completed=done_bytes,
             amount=_amount(done_bytes, int(task.total or 0)),
-            speed=units.rate(speed, 1) if speed else "",
-            left=f"{units.span(left)} left" if left else "",
+            speed=units.rate(task.speed, 1) if task.speed else "",
+            left=_WAITING.get(self._step, "") if is_whole else units.remaining(task.time_remaining),
         )
 
 

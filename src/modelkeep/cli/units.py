@@ -8,6 +8,7 @@ _SPANS = ((31_536_000, "y"), (2_592_000, "mo"), (86_400, "d"), (3_600, "h"), (60
 _SHORT_S = 10
 _MINUTE_S = 60
 _HOUR_S = 3600
+_LONGEST_GUESS_S = 48 * _HOUR_S
 
 
 def size(size_bytes: float) -> str:
@@ -34,6 +35,13 @@ def span(seconds: float) -> str:
     if seconds < _HOUR_S:
         return f"{int(seconds) // 60} min {int(seconds) % 60} s"
     return f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60} min"
+
+
+def remaining(seconds: float | None) -> str:
+    """`12 s left`, from seconds; nothing where that is unknown or too far to be a guess."""
+    if seconds is None or seconds > _LONGEST_GUESS_S:
+        return ""
+    return f"{span(seconds if seconds >= _SHORT_S else round(seconds)).replace('.0', '')} left"
 
 
 def age(instant: datetime | None, now: datetime | None = None) -> str:

@@ -100,7 +100,7 @@ async def _exchange(
     answers = asyncio.create_task(_listen(call, watch))
     try:
         with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            # Raised when the call ended while we wrote; the answers say why, as far as gRPC kept it.
+            # The call ended while we wrote; the answers say why, as far as gRPC kept it.
             await _write(call, upload_name, content, end, watch)
         if not await answers:
             raise errors.Unavailable("The server ended the upload early.", reason="CUT")

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import google_crc32c
 import grpc
@@ -20,6 +21,7 @@ from modelkeep.v1 import lifecycle_service_pb2_grpc as lifecycle_grpc
 from modelkeep.v1 import registry_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2_grpc as registry_grpc
 
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 PART_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
 
@@ -72,7 +74,9 @@ class FakeRegistry(
         async with self._called:
             await self._called.wait_for(lambda: self.calls.count(name) >= times)
 
-    async def CreateNamespace(self, request, context):
+    async def CreateNamespace(
+        self, request: pb.CreateNamespaceRequest, context: Context
+    ) -> pb.CreateNamespaceResponse:
         await self._enter("CreateNamespace", context)
         name = f"namespaces/{request.namespace_id}"
         if name in self.namespaces:
@@ -80,16 +84,22 @@ class FakeRegistry(
         self.namespaces[name] = pb.Namespace(name=name, etag="1")
         return pb.CreateNamespaceResponse(namespace=self.namespaces[name])
 
-    async def ListNamespaces(self, request, context):
+    async def ListNamespaces(
+        self, _request: pb.ListNamespacesRequest, context: Context
+    ) -> pb.ListNamespacesResponse:
         await self._enter("ListNamespaces", context)
         return pb.ListNamespacesResponse(namespaces=self.namespaces.values())
 
-    async def GetNamespace(self, request, context):
+    async def GetNamespace(
+        self, request: pb.GetNamespaceRequest, context: Context
+    ) -> pb.GetNamespaceResponse:
         await self._enter("GetNamespace", context)
         found = await self._found(self.namespaces, request.name, context)
         return pb.GetNamespaceResponse(namespace=found)
 
-    async def CreateModel(self, request, context):
+    async def CreateModel(
+        self, request: pb.CreateModelRequest, context: Context
+    ) -> pb.CreateModelResponse:
         await self._enter("CreateModel", context)
         name = f"{request.parent}/models/{request.model_id}"
         if name in self.models:
@@ -97,15 +107,19 @@ class FakeRegistry(
         self.models[name] = pb.Model(name=name, kind=request.model.kind, etag="1")
         return pb.CreateModelResponse(model=self.models[name])
 
-    async def GetModel(self, request, context):
+    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         await self._enter("GetModel", context)
         return pb.GetModelResponse(model=await self._found(self.models, request.name, context))
 
-    async def ListModels(self, request, context):
+    async def ListModels(
+        self, _request: pb.ListModelsRequest, context: Context
+    ) -> pb.ListModelsResponse:
         await self._enter("ListModels", context)
         return pb.ListModelsResponse(models=self.models.values())
 
-    async def CreateVersion(self, request, context):
+    async def CreateVersion(
+        self, request: pb.CreateVersionRequest, context: Context
+    ) -> pb.CreateVersionResponse:
         await self._enter("CreateVersion", context)
         name = f"{request.parent}/versions/{request.version_id}"
         if name in self.versions:
@@ -128,7 +142,9 @@ class FakeRegistry(
         self.versions[name] = version
         return pb.CreateVersionResponse(version=version)
 
-    async def UpdateVersion(self, request, context):
+    async def UpdateVersion(
+        self, request: pb.UpdateVersionRequest, context: Context
+    ) -> pb.UpdateVersionResponse:
         await self._enter("UpdateVersion", context)
         version = await self._found(self.versions, request.version.name, context)
         await self._check_etag(version, request.version.etag, context)
@@ -145,17 +161,23 @@ class FakeRegistry(
         version.etag += "1"
         return pb.UpdateVersionResponse(version=version)
 
-    async def GetVersion(self, request, context):
+    async def GetVersion(
+        self, request: pb.GetVersionRequest, context: Context
+    ) -> pb.GetVersionResponse:
         await self._enter("GetVersion", context)
         found = await self._found(self.versions, request.name, context)
         return pb.GetVersionResponse(version=found)
 
-    async def ListVersions(self, request, context):
+    async def ListVersions(
+        self, request: pb.ListVersionsRequest, context: Context
+    ) -> pb.ListVersionsResponse:
         await self._enter("ListVersions", context)
         versions = [v for v in self.versions.values() if v.name.startswith(f"{request.parent}/")]
         return pb.ListVersionsResponse(versions=reversed(versions))
 
-    async def FinalizeVersion(self, request, context):
+    async def FinalizeVersion(
+        self, request: pb.FinalizeVersionRequest, context: Context
+    ) -> pb.FinalizeVersionResponse:
         await self._enter("FinalizeVersion", context)
         if self.faults.before_finalize:
             await self.faults.before_finalize.pop(0).wait()
@@ -178,7 +200,9 @@ class FakeRegistry(
         self.files[version.name] = list(request.files)
         return pb.FinalizeVersionResponse(version=version)
 
-    async def ResolveVersion(self, request, context):
+    async def ResolveVersion(
+        self, request: pb.ResolveVersionRequest, context: Context
+    ) -> pb.ResolveVersionResponse:
         await self._enter("ResolveVersion", context)
         path, _, selector = request.ref.partition("@")
         namespace, _, model = path.partition("/")
@@ -191,7 +215,9 @@ class FakeRegistry(
             context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", f"nothing is {request.ref}"
         )
 
-    async def ListFiles(self, request, context):
+    async def ListFiles(
+        self, request: pb.ListFilesRequest, context: Context
+    ) -> pb.ListFilesResponse:
         await self._enter("ListFiles", context)
         if self.faults.hostile_files is not None:
             return pb.ListFilesResponse(files=self.faults.hostile_files)
@@ -201,16 +227,20 @@ class FakeRegistry(
         token = str(start + 2) if start + 2 < len(files) else ""
         return pb.ListFilesResponse(files=files[start : start + 2], next_page_token=token)
 
-    async def SetAlias(self, request, context):
+    async def SetAlias(self, request: pb.SetAliasRequest, context: Context) -> pb.SetAliasResponse:
         await self._enter("SetAlias", context)
         self.aliases[request.alias.name] = request.alias
         return pb.SetAliasResponse(alias=request.alias)
 
-    async def ListAliases(self, request, context):
+    async def ListAliases(
+        self, _request: pb.ListAliasesRequest, context: Context
+    ) -> pb.ListAliasesResponse:
         await self._enter("ListAliases", context)
         return pb.ListAliasesResponse(aliases=self.aliases.values())
 
-    async def DeleteVersion(self, request, context):
+    async def DeleteVersion(
+        self, request: pb.DeleteVersionRequest, context: Context
+    ) -> pb.DeleteVersionResponse:
         await self._enter("DeleteVersion", context)
         version = await self._found(self.versions, request.name, context)
         if version.stage == "production":
@@ -223,13 +253,17 @@ class FakeRegistry(
         version.state = pb.VERSION_STATE_DELETED
         return pb.DeleteVersionResponse(version=version)
 
-    async def SetStage(self, request, context):
+    async def SetStage(
+        self, request: lifecycle_pb.SetStageRequest, context: Context
+    ) -> lifecycle_pb.SetStageResponse:
         await self._enter("SetStage", context)
         version = await self._found(self.versions, request.name, context)
         version.stage = request.stage
         return lifecycle_pb.SetStageResponse(version=version)
 
-    async def GetCapabilities(self, request, context):
+    async def GetCapabilities(
+        self, _request: artifact_pb.GetCapabilitiesRequest, context: Context
+    ) -> artifact_pb.GetCapabilitiesResponse:
         await self._enter("GetCapabilities", context)
         return artifact_pb.GetCapabilitiesResponse(
             server_version="9.9.9",
@@ -240,12 +274,16 @@ class FakeRegistry(
             max_find_missing=1000,
         )
 
-    async def FindMissingBlobs(self, request, context):
+    async def FindMissingBlobs(
+        self, request: artifact_pb.FindMissingBlobsRequest, context: Context
+    ) -> artifact_pb.FindMissingBlobsResponse:
         await self._enter("FindMissingBlobs", context)
         missing = [digest for digest in request.digests if digest not in self.blobs]
         return artifact_pb.FindMissingBlobsResponse(missing_digests=missing)
 
-    async def StartUpload(self, request, context):
+    async def StartUpload(
+        self, request: artifact_pb.StartUploadRequest, context: Context
+    ) -> artifact_pb.StartUploadResponse:
         await self._enter("StartUpload", context)
         for uploading in self.uploads.values():
             open_one = uploading.message.state == artifact_pb.UPLOAD_STATE_ACTIVE
@@ -261,14 +299,18 @@ class FakeRegistry(
         self.uploads[message.name] = Uploading(message, bytearray(request.size_bytes))
         return artifact_pb.StartUploadResponse(upload=message)
 
-    async def GetUpload(self, request, context):
+    async def GetUpload(
+        self, request: artifact_pb.GetUploadRequest, context: Context
+    ) -> artifact_pb.GetUploadResponse:
         await self._enter("GetUpload", context)
         uploading = self.uploads[request.name]
         if uploading.message.state == artifact_pb.UPLOAD_STATE_VERIFYING:
             self._commit(uploading)
         return artifact_pb.GetUploadResponse(upload=uploading.message)
 
-    async def WriteUpload(self, request_iterator, context) -> AsyncIterator[object]:
+    async def WriteUpload(
+        self, request_iterator: AsyncIterator[artifact_pb.WriteUploadRequest], context: Context
+    ) -> AsyncIterator[object]:
         await self._enter("WriteUpload", context)
         if self.faults.stall_writes:
             self.faults.stall_writes -= 1
@@ -299,7 +341,9 @@ class FakeRegistry(
             if budget is not None and reached - start >= budget:
                 await fail(context, grpc.StatusCode.UNAVAILABLE, "DRAINING", "server is draining")
 
-    async def CompleteUpload(self, request, context):
+    async def CompleteUpload(
+        self, request: artifact_pb.CompleteUploadRequest, context: Context
+    ) -> artifact_pb.CompleteUploadResponse:
         await self._enter("CompleteUpload", context)
         uploading = self.uploads[request.name]
         digest = f"sha256:{hashlib.sha256(uploading.content).hexdigest()}"
@@ -309,12 +353,16 @@ class FakeRegistry(
         uploading.message.state = artifact_pb.UPLOAD_STATE_VERIFYING
         return artifact_pb.CompleteUploadResponse(upload=uploading.message)
 
-    async def AbortUpload(self, request, context):
+    async def AbortUpload(
+        self, request: artifact_pb.AbortUploadRequest, context: Context
+    ) -> artifact_pb.AbortUploadResponse:
         await self._enter("AbortUpload", context)
         self.uploads[request.name].message.state = artifact_pb.UPLOAD_STATE_ABORTED
         return artifact_pb.AbortUploadResponse(upload=self.uploads[request.name].message)
 
-    async def ReadBlob(self, request, context) -> AsyncIterator[object]:
+    async def ReadBlob(
+        self, request: artifact_pb.ReadBlobRequest, context: Context
+    ) -> AsyncIterator[object]:
         await self._enter("ReadBlob", context)
         parent, _, path = request.name.partition("/files/")
         file = next(file for file in self.files[parent] if file.path == path)
@@ -337,7 +385,7 @@ class FakeRegistry(
         uploading.message.state = artifact_pb.UPLOAD_STATE_COMMITTED
         self.blobs[uploading.message.digest] = bytes(uploading.content)
 
-    async def _enter(self, name: str, context) -> None:
+    async def _enter(self, name: str, context: Context) -> None:
         async with self._called:
             self.calls.append(name)
             self._called.notify_all()
@@ -346,17 +394,17 @@ class FakeRegistry(
             # Without initial metadata: an RPC that was answered by any is not retried.
             await fail(context, grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "try later")
 
-    async def _found(self, where, name, context):
+    async def _found(self, where: dict[str, Any], name: str, context: Context) -> Any:
         if name not in where:
             await fail(context, grpc.StatusCode.NOT_FOUND, "NOT_FOUND", f"{name} does not exist")
         return where[name]
 
-    async def _check_etag(self, version, etag, context) -> None:
+    async def _check_etag(self, version: pb.Version, etag: str, context: Context) -> None:
         if etag and etag != version.etag:
             await fail(context, grpc.StatusCode.ABORTED, "STALE_ETAG", "it changed")
 
 
-async def fail(context, code: grpc.StatusCode, reason: str, message: str) -> None:
+async def fail(context: Context, code: grpc.StatusCode, reason: str, message: str) -> None:
     """End the call the way the server does: with ErrorInfo in the status details."""
     details = any_pb2.Any()
     details.Pack(
