@@ -1,5 +1,8 @@
 """The embedded services, each by itself."""
 
+import asyncio
+import http.client
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +11,8 @@ import psutil
 import pytest
 from support import services
 
+from modelkeep.local import ports, seaweed
 from modelkeep.local import postgres as embedded
-from modelkeep.local import seaweed
 
 
 @pytest.fixture
@@ -53,3 +56,70 @@ async def test_the_services_listen_on_loopback_only(data: Path) -> None:
     finally:
         await store.stop()
         await database.stop()
+
+
+async def test_postgres_takes_another_port_when_its_own_is_gone(data: Path) -> None:
+    database = embedded.Postgres(data)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        database._port = taken.getsockname()[1]
+        await database.start()
+        try:
+            assert database._port != taken.getsockname()[1]
+            await services.execute(database.url, "SELECT 1")
+        finally:
+            await database.stop()
+
+
+async def test_the_store_takes_other_ports_when_one_is_gone(data: Path) -> None:
+    store = seaweed.SeaweedFS(data, stop_timeout_s=0.5)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        names = [f"{part}.port" for part in seaweed._PARTS]
+        names += [f"{name}.grpc" for name in names]
+        store._ports = dict(zip(names, ports.free_ports(len(names)), strict=True))
+        store._ports["s3.port"] = taken.getsockname()[1]
+        await store.start()
+        try:
+            made = services.S3(store.endpoint, store.access_key, store.secret_key)
+            made.client().make_bucket("mine")
+            assert store._ports["s3.port"] != taken.getsockname()[1]
+        finally:
+            await store.stop()
+
+
+async def test_postgres_goes_on_after_a_kill_and_a_backend_that_lives_on(data: Path) -> None:
+    """A stopped backend holds the shared memory of the killed postmaster until it is ended."""
+    database = embedded.Postgres(data)
+    await database.start()
+    connection = await asyncpg.connect(database.url)
+    backend = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()"))
+    backend.suspend()
+    psutil.Process(database.child.pid).kill()
+    connection.terminate()
+    following = embedded.Postgres(data)
+    await following.start()
+    try:
+        await services.execute(following.url, "SELECT 1")
+        assert not backend.is_running()
+    finally:
+        await following.stop()
+        await database.child.wait()
+
+
+async def test_the_parts_of_the_store_refuse_what_is_not_signed(data: Path) -> None:
+    store = seaweed.SeaweedFS(data, stop_timeout_s=0.5)
+    await store.start()
+    try:
+        assert await asyncio.to_thread(_status, store._ports["s3.port"]) == 403
+        assert await asyncio.to_thread(_status, store._ports["filer.port"]) == 401
+        assert await asyncio.to_thread(_status, store._ports["volume.port"]) == 401
+    finally:
+        await store.stop()
+
+
+def _status(port: int) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 from support import services
 
+from modelkeep.local import seaweed
+
 PARTS = ("server", "s3", "postgres")
 _READY = "modelkeep ready on "
 
@@ -70,6 +72,7 @@ class Tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, 10)
+        seaweed.SeaweedFS(self.data)._remove_sockets()
         self.supervisor.stdout.close()
         self._errors.close()
 

@@ -5,6 +5,7 @@ told every port, or it takes well-known ones; and `-ip`, or it takes that of a n
 """
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -162,7 +163,8 @@ class SeaweedFS:
             return
         for port in json.loads(self._ports_file.read_text(encoding="utf-8")).values():
             for stale in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - its choice
-                stale.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError, PermissionError):  # another user's
+                    stale.unlink()
         self._ports_file.unlink()
 
 
