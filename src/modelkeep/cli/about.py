@@ -29,3 +29,6 @@ async def _server_version(registry: client.Registry) -> str | None:
         return (await registry.capabilities(timeout_s=_WAIT_S)).server_version
     except client.Unavailable:
         return None
+    except client.RegistryError:
+        # It answers, but not this: a server of another kind, or with the registry service alone.
+        return "unknown version"

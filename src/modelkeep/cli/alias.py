@@ -8,10 +8,10 @@ from modelkeep.cli import output, picking, session, settings, tables
 
 @click.group()
 def alias() -> None:
-    """Set, remove and list aliases: movable names for versions.
+    """Set, remove and list aliases.
 
-    Like `docker tag`, what exists comes first and the name second:
-    modelkeep alias set acme/voice@1.2.0 champion.
+    An alias is a movable name for one version of a model. As with `docker tag`, what exists comes
+    first and the name second: modelkeep alias set acme/voice@1.2.0 champion.
     """
 
 

@@ -78,6 +78,11 @@ def _sentence(error: client.RegistryError, endpoint: str) -> str:
             f"No server answers at {endpoint}. Start one with `modelkeep dev`, or name another"
             " with --endpoint or MODELKEEP_ENDPOINT."
         )
+    if error.code == "UNIMPLEMENTED":
+        return (
+            f"The server at {endpoint} does not offer this call; `modelkeep version` tells whether"
+            " it is as new as this client."
+        )
     return _ended(error.message)
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
 FILES_AT_ONCE = 4
-_MAX_FIND = 1000
+_FIND_AT_ONCE = 1000
+_CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +67,18 @@ class Push:
         self._listener = order.listener
         self._pool = pool
         self._sent_bytes = 0
+        self._limits: records.Capabilities | None = None
 
     async def run(self) -> records.PushResult:
         """Push, and tell what was done. Every failure leaves what a later push goes on from."""
         began = time.monotonic()
-        limits = await self._registry.capabilities()
-        hashed = await self._hash(await self._walk(limits))
+        hashed = await self._hash(await self._walk())
         files = [one.listed() for one in hashed]
-        reserved = await reservation.reserve(self._registry, self._order, files)
-        sealed, is_new = reserved, False
-        if reserved.state is records.VersionState.DRAFT:
-            await self._send_missing(hashed, limits)
-            sealed, is_new = await reservation.seal(self._registry, self._order, reserved, files)
+        sealed = await reservation.reserve(self._registry, self._order, files)
+        is_new = False
+        if sealed.state is records.VersionState.DRAFT:
+            await self._send_missing(hashed)
+            sealed, is_new = await reservation.seal(self._registry, self._order, sealed, files)
         return records.PushResult(
             version=sealed,
             files=sealed.file_count,
@@ -87,12 +88,14 @@ class Push:
             is_new=is_new,
         )
 
-    async def _walk(self, limits: records.Capabilities) -> list[tree.LocalFile]:
+    async def _walk(self) -> list[tree.LocalFile]:
         path = self._order.path
         if path is None:
             return []
+        # Asked first, so that nobody waits for gigabytes to be hashed before a wrong endpoint shows.
+        self._limits = await self._registry.capabilities()
         files = await self._pool.submit(lambda: tree.walk(path))
-        _check_limits(files, limits)
+        _check_limits(files, self._limits)
         return files
 
     async def _hash(self, files: Sequence[tree.LocalFile]) -> list[_Hashed]:
@@ -111,12 +114,12 @@ class Push:
         self._listener.step_ended(progress.Step.HASH)
         return sorted(hashed, key=lambda one: one.local.path.encode())
 
-    async def _send_missing(self, hashed: Sequence[_Hashed], limits: records.Capabilities) -> None:
-        missing = await self._missing(hashed, limits)
+    async def _send_missing(self, hashed: Sequence[_Hashed]) -> None:
+        missing = await self._missing(hashed)
         settings = upload.Settings(
             connection=self._registry,
             namespace=self._order.ref.namespace,
-            chunk_bytes=limits.chunk_bytes,
+            chunk_bytes=self._limits.chunk_bytes if self._limits else _CHUNK_BYTES,
             stall_s=self._order.stall_s,
             pool=self._pool,
             listener=self._listener,
@@ -130,16 +133,13 @@ class Push:
         await concurrency.for_each(missing, send_one, at_once=self._order.files_at_once)
         self._listener.step_ended(progress.Step.SEND)
 
-    async def _missing(
-        self, hashed: Sequence[_Hashed], limits: records.Capabilities
-    ) -> list[_Hashed]:
+    async def _missing(self, hashed: Sequence[_Hashed]) -> list[_Hashed]:
         """One file of each digest the registry lacks, the largest first."""
         by_digest = {one.digest: one for one in hashed}
         digests = list(by_digest)
-        batch = min(limits.max_find_missing or _MAX_FIND, _MAX_FIND)
         missing: list[_Hashed] = []
-        for start in range(0, len(digests), batch):
-            wanted = digests[start : start + batch]
+        for start in range(0, len(digests), _FIND_AT_ONCE):
+            wanted = digests[start : start + _FIND_AT_ONCE]
             found = await self._registry.find_missing(self._order.ref.namespace, wanted)
             missing.extend(by_digest[digest] for digest in found)
         return sorted(missing, key=lambda one: -one.local.size_bytes)
