@@ -8,8 +8,7 @@ from modelkeep.domain import names, uploads
 from modelkeep.storage import codec, database
 
 NEXT_STREAM = """
-UPDATE upload SET last_stream = last_stream + 1 WHERE upload_id = $1 AND state = 'active'
-RETURNING last_stream"""
+UPDATE upload SET last_stream = last_stream + 1 WHERE upload_id = $1 RETURNING last_stream"""
 SET_MULTIPART = """
 UPDATE upload SET multipart_id = $2 WHERE upload_id = $1 AND state = 'active'
 AND multipart_id IS NULL RETURNING multipart_id"""
@@ -57,9 +56,9 @@ class Part:
     etag: str
 
 
-async def next_stream(connection: database.Connection, name: names.UploadName) -> int | None:
-    """Number of a new stream, higher than of all before; None if the upload is not active."""
-    stream: int | None = await connection.fetchval(NEXT_STREAM, name.upload)
+async def next_stream(connection: database.Connection, name: names.UploadName) -> int:
+    """Number of a new stream, higher than those of all before."""
+    stream: int = await connection.fetchval(NEXT_STREAM, name.upload)
     return stream
 
 
