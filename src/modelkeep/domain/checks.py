@@ -85,7 +85,7 @@ class Checks:
             wanted = f"{least} to {most:,}" if least else f"at most {most:,}"
             self.require(False, field, f"has {len(value):,} characters; {wanted} are allowed")
         elif not value.isprintable() and _has_control(value, _LAYOUT if layout else ""):
-            self.require(False, field, "contains a control character")
+            self.require(False, field, f"{shown(value)} contains a control character")
 
     def id(self, field: str, value: str) -> None:
         """An id of a namespace, model or alias."""

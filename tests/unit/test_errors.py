@@ -1,0 +1,63 @@
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from modelkeep.authz import caller as callers
+from modelkeep.authz import policy
+from modelkeep.domain import errors, names
+from modelkeep.transport import errors as wire
+
+
+def all_subclasses(kind: type) -> set[type]:
+    direct = set(kind.__subclasses__())
+    return direct.union(*(all_subclasses(sub) for sub in direct))
+
+
+def test_every_domain_error_has_a_status() -> None:
+    known = all_subclasses(errors.ModelkeepError) - {wire.InternalError}
+    assert known == wire.STATUS_BY_ERROR.keys()
+
+
+def details(error: errors.ModelkeepError) -> list[object]:
+    status = status_pb2.Status.FromString(wire.details_of(error))
+    found = []
+    for packed in status.details:
+        kind = getattr(error_details_pb2, packed.type_url.rpartition(".")[2])
+        message = kind()
+        packed.Unpack(message)
+        found.append(message)
+    return found
+
+
+def test_every_error_says_its_reason_and_domain() -> None:
+    for kind in wire.STATUS_BY_ERROR:
+        error = (
+            errors.invalid("is wrong", "a.b")
+            if kind is errors.InvalidArgument
+            else kind("a sentence", offset=7)
+        )
+        info = details(error)[0]
+        assert isinstance(info, error_details_pb2.ErrorInfo)
+        assert (info.domain, bool(info.reason)) == ("modelkeep", True)
+
+
+def test_details_say_what_a_program_needs() -> None:
+    _, bad = details(errors.invalid("is wrong", "a.b"))
+    assert bad.field_violations[0].field == "a.b"  # type: ignore[attr-defined]
+    _, precondition = details(errors.FailedPrecondition("no", reason="VERSION_IN_USE"))
+    assert precondition.violations[0].type == "VERSION_IN_USE"  # type: ignore[attr-defined]
+    _, retry = details(errors.Unavailable("later"))
+    assert retry.retry_delay.seconds == 1  # type: ignore[attr-defined]
+
+
+def test_an_internal_error_tells_nothing_but_the_request_id() -> None:
+    error = wire.InternalError("abc123")
+    assert wire.code_of(error) is grpc.StatusCode.INTERNAL
+    assert "abc123" in error.message
+
+
+def test_a_caller_without_a_role_may_do_nothing() -> None:
+    nobody = callers.Caller("nobody", frozenset(), "somewhere", "r")
+    for action in policy.Action:
+        with pytest.raises(errors.PermissionDenied, match=action):
+            policy.require(nobody, action, names.NamespaceName("acme"))

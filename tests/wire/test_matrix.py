@@ -1,0 +1,104 @@
+"""Calls every RPC of the descriptor as every caller and compares the statuses with a golden file.
+
+A new RPC is missing from the file and fails here. To accept a change:
+`MODELKEEP_TEST_ACCEPT=1 .venv/bin/python -m pytest tests/wire/test_matrix.py`, then read the diff.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor, message_factory
+from support import wire
+
+from modelkeep.authz import caller as callers
+from modelkeep.transport import interceptors
+
+GOLDEN = Path(__file__).with_name("matrix.golden.txt")
+CALLERS = {
+    "owner": frozenset({callers.Role.OWNER}),
+    "nobody": frozenset[callers.Role](),
+}
+VERSION = "namespaces/none/models/none/versions/1.0.0"
+MODEL = "namespaces/none/models/none"
+ALIAS = f"{MODEL}/aliases/none"
+UPLOAD = "namespaces/none/uploads/" + "0" * 32
+DIGEST = "sha256:" + "0" * 64
+BLOB = f"namespaces/none/blobs/{DIGEST}"
+NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Alias": ALIAS}
+NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
+PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
+PARENTS |= {"ListFiles": VERSION}
+
+
+def well_formed(method: descriptor.MethodDescriptor) -> Any:
+    """A request about things that do not exist, with every field that must be set."""
+    name = next((name for noun, name in NOUNS.items() if method.name.endswith(noun)), "")
+    resource = {"name": name}
+    values = {
+        "parent": PARENTS.get(method.name, "namespaces/none"),
+        "name": name,
+        "namespace_id": "new",
+        "model_id": "m",
+        "version_id": "1.0.0",
+        "ref": "none/none",
+        "digest": DIGEST,
+        "digests": [DIGEST],
+        "stage": "staging",
+        "reason": "test",
+        "files": [{"path": "a", "digest": DIGEST}],
+        "update_mask": {"paths": ["labels"]},
+        "namespace": resource,
+        "model": resource,
+        "version": resource,
+        "alias": {"name": name, "version": VERSION},
+    }
+    known = {field.name for field in method.input_type.fields} & values.keys()
+    kind = message_factory.GetMessageClass(method.input_type)
+    return kind(**{field: values[field] for field in known})
+
+
+async def status_of(
+    channel: grpc.aio.Channel, method: descriptor.MethodDescriptor
+) -> grpc.StatusCode:
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    serialize = message_factory.GetMessageClass(method.input_type).SerializeToString
+    request = well_formed(method)
+    try:
+        if method.client_streaming:
+            call = channel.stream_stream(path, request_serializer=serialize)([request])
+            async for _ in call:
+                pass
+        elif method.server_streaming:
+            async for _ in channel.unary_stream(path, request_serializer=serialize)(request):
+                pass
+        else:
+            await channel.unary_unary(path, request_serializer=serialize)(request)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
+    stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    for service in wire.SERVICES:
+        for method in service.methods:
+            row = [f"{service.name}.{method.name}".ljust(36)]
+            for role, roles in CALLERS.items():
+                caller = callers.Caller(role, roles, "test", "test")
+
+                def known(_context: object, caller: callers.Caller = caller) -> callers.Caller:
+                    callers.set_current(caller)
+                    return caller
+
+                monkeypatch.setattr(interceptors, "_authenticate", known)
+                row.append(f"{role}={(await status_of(stubs.channel, method)).name}".ljust(24))
+            rows.append(" ".join(row).rstrip())
+    actual = "\n".join(rows) + "\n"
+    if "MODELKEEP_TEST_ACCEPT" in os.environ:
+        GOLDEN.write_text(actual)
+    assert actual == GOLDEN.read_text()
