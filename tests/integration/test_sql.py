@@ -1,0 +1,130 @@
+"""Postgres itself checks the SQL: every statement is prepared, and hot reads keep their plans."""
+
+import asyncio
+import importlib
+import json
+import pkgutil
+
+import asyncpg
+import pytest
+
+from modelkeep import storage
+from modelkeep.domain import errors
+from modelkeep.storage import aliases, files, migrations, models, resolving, versions
+
+
+def statements() -> list[tuple[str, str]]:
+    """Every statement constant of every storage module."""
+    found = []
+    for module_info in pkgutil.iter_modules(storage.__path__):
+        module = importlib.import_module(f"modelkeep.storage.{module_info.name}")
+        found += [
+            (f"{module_info.name}.{name}", value)
+            for name, value in vars(module).items()
+            if name.isupper()
+            and isinstance(value, str)
+            and value.lstrip().split(" ")[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+        ]
+    return found
+
+
+async def test_postgres_accepts_every_statement(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    refused = {}
+    for name, statement in statements():
+        try:
+            await connection.prepare(statement)
+        except asyncpg.PostgresError as error:
+            refused[name] = str(error)
+    await connection.close()
+    assert refused == {}
+    assert len(statements()) > 50
+
+
+HOT = {
+    "get version": (versions.GET, ["n1", "m1", "1.0.7"]),
+    "resolve alias": (resolving.BY_ALIAS, ["n1", "m1", "champion"]),
+    "resolve stage": (resolving.BY_STAGE, ["n1", "m1", "production"]),
+    "resolve latest": (resolving.BY_RANGE, ["n1", "m1", "", "~", False]),
+    "resolve digest": (resolving.BY_DIGEST, ["n1", "m1", b"\1" * 32]),
+    "list versions": (versions.LIST, [1, 2**62, 51, False]),
+    "list models": (models.LIST, [1, "", 51, False]),
+    "list files": (files.LIST, [7, "", 51]),
+    "list aliases": (aliases.LIST, [1, "", 51]),
+    "find blobs": (files.FIND_BLOBS, [1, [b"\1" * 32]]),
+}
+BIG_TABLES = {"version", "version_file", "alias_assignment", "stage_assignment", "blob", "model"}
+
+
+def scanned(plan: dict[str, object]) -> set[str]:
+    """Tables that a plan reads from end to end."""
+    own = {str(plan["Relation Name"])} if plan["Node Type"] == "Seq Scan" else set()
+    return own.union(*(scanned(child) for child in plan.get("Plans", [])))  # type: ignore[attr-defined]
+
+
+FILL = """
+INSERT INTO namespace (name, description, labels, creator)
+SELECT 'n' || n, '', '{}', 'x' FROM generate_series(1, 3) n;
+INSERT INTO model (namespace_id, name, kind, owner, description, labels, creator)
+SELECT 1, 'm' || n, 'model', '', '', '{}', 'x' FROM generate_series(1, 2000) n;
+INSERT INTO version (namespace_id, model_id, ordinal, version, semver_key, prerelease, state,
+    manifest_digest, finalized_at, content, labels, description, card, creator, create_client)
+SELECT 1, 1 + n % 20, 1 + n / 20, '1.0.' || n / 20,
+    '000000000000001.000000000000000.' || lpad((n / 20)::text, 15, '0') || '-~', false, 'ready',
+    sha256(n::text::bytea), now(), '{}', '{}', '', '', 'x', 'x' FROM generate_series(0, 39999) n;
+INSERT INTO stage_assignment (namespace_id, model_id, version_id, stage, reason, actor)
+SELECT 1, model_id, version_id, CASE WHEN ordinal = 5 THEN 'production' ELSE 'development' END,
+    '', 'x' FROM version;
+INSERT INTO alias_assignment (namespace_id, model_id, alias, version_id, reason, actor)
+SELECT 1, model_id, CASE WHEN ordinal = 5 THEN 'champion' ELSE 'a' || ordinal END, version_id,
+    '', 'x' FROM version;
+INSERT INTO blob (namespace_id, digest, size_bytes, storage_key, crc32c, creator)
+SELECT 1, sha256(n::text::bytea), 1, 'k' || n, 0, 'x' FROM generate_series(0, 19999) n;
+ALTER TABLE version_file DISABLE TRIGGER USER;
+INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
+SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_series(0, 19999) n;
+ANALYZE"""
+
+
+@pytest.mark.slow
+async def test_hot_reads_scan_no_big_table(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(FILL)
+    scans = {}
+    for name, (statement, arguments) in HOT.items():
+        plan = json.loads(
+            await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+        )
+        scans[name] = scanned(plan[0]["Plan"]) & BIG_TABLES
+    await connection.close()
+    assert {name: tables for name, tables in scans.items() if tables} == {}
+
+
+async def test_migrations_run_once_and_only_forward(empty_database_url: str) -> None:
+    names = [migration.name for migration in migrations.available()]
+    assert await migrations.migrate(empty_database_url) == names
+    assert await migrations.migrate(empty_database_url) == []
+    await migrations.require_current(empty_database_url)
+
+
+async def test_migrations_from_many_replicas_at_once_run_once(empty_database_url: str) -> None:
+    applied = await asyncio.gather(*(migrations.migrate(empty_database_url) for _ in range(5)))
+    assert sorted(map(len, applied)) == [0, 0, 0, 0, len(migrations.available())]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "told"),
+    [
+        ("UPDATE schema_migration SET sha256 = 'x' WHERE number = 1", "differs"),
+        ("INSERT INTO schema_migration (number, name, sha256) VALUES (9999, 'x', 'x')", "newer"),
+        ("DELETE FROM schema_migration WHERE number = 1", "modelkeep migrate"),
+    ],
+)
+async def test_a_database_that_is_not_ours_to_serve_is_refused(
+    database_url: str, tamper: str, told: str
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(tamper)
+    await connection.close()
+    with pytest.raises(errors.FailedPrecondition, match=told):
+        await migrations.require_current(database_url)
