@@ -2,6 +2,8 @@
 
 import asyncio
 import http.client
+import io
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +105,25 @@ async def test_postgres_goes_on_after_a_kill_and_a_backend_that_lives_on(data: P
     finally:
         await following.stop()
         await database.child.wait()
+
+
+async def test_the_store_keeps_what_it_has_answered_for_through_a_kill(data: Path) -> None:
+    store = seaweed.SeaweedFS(data, stop_timeout_s=0.5)
+    await store.start()
+    client = services.S3(store.endpoint, store.access_key, store.secret_key).client()
+    client.make_bucket("kept")
+    content = secrets.token_bytes(9 << 20)
+    client.put_object("kept", "object", io.BytesIO(content), len(content))
+    psutil.Process(store.child.pid).kill()
+    await store.child.wait()
+    following = seaweed.SeaweedFS(data, stop_timeout_s=0.5)
+    await following.start()
+    try:
+        client = services.S3(following.endpoint, store.access_key, store.secret_key).client()
+        with client.get_object("kept", "object") as answer:
+            assert answer.read() == content
+    finally:
+        await following.stop()
 
 
 async def test_the_parts_of_the_store_refuse_what_is_not_signed(data: Path) -> None:

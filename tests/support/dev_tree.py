@@ -25,8 +25,7 @@ class Tree:
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
         began = time.monotonic()
-        data.mkdir(mode=0o700, exist_ok=True)
-        self._errors = (data / "dev.stderr").open("w+")
+        self._errors = (data.parent / "dev.stderr").open("w+")
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "modelkeep", "dev", "--data", str(data), *arguments],
             env=services.clean_environ(MODELKEEP_LISTEN="127.0.0.1:0"),
@@ -42,7 +41,7 @@ class Tree:
         self.endpoint = self.line.removeprefix(_READY).strip()
 
     def errors(self) -> str:
-        return (self.data / "dev.stderr").read_text()
+        return (self.data.parent / "dev.stderr").read_text()
 
     def part(self, name: str) -> psutil.Process:
         """The process of one part, by its record."""

@@ -210,12 +210,19 @@ def _system_entry(name: str) -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(name)
     except KeyError:
-        subprocess.run(  # noqa: S603 - fixed arguments
-            ["useradd", "--system", "--shell", "/usr/sbin/nologin", name],  # noqa: S607
-            check=True,
-            capture_output=True,
-        )
+        _add_system_user(name)
         return pwd.getpwnam(name)
+
+
+def _add_system_user(name: str) -> None:
+    command = ["useradd", "--system", "--shell", "/usr/sbin/nologin", name]
+    try:
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed arguments
+    except (OSError, subprocess.CalledProcessError):
+        raise errors.LocalError(
+            f"Postgres refuses to run as root, and `{' '.join(command)}` fails here; "
+            "run `modelkeep dev` as an ordinary user, or add that user yourself"
+        ) from None
 
 
 def _working_in(directory: Path) -> list[psutil.Process]:
