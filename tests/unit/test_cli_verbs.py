@@ -196,6 +196,7 @@ def test_what_is_not_there_ends_with_3(run: Run) -> None:
     assert done.exit_code == 3
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
+    assert "acme/none@1.0.0 does not exist" in done.stderr
     assert "code:" not in done.stderr
 
 

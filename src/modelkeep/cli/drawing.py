@@ -66,7 +66,8 @@ def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:
     yield "aliases", ", ".join(shown.aliases)
     yield "content", f"{units.count(shown.file_count, 'file')}, {units.size(shown.total_bytes)}"
     yield "digest", shown.manifest_digest
-    yield "created", f"{_when(shown.created_at)} by {shown.creator} from {shown.create_client}"
+    yield "created", f"{_when(shown.created_at)} by {shown.creator}"
+    yield "from", shown.create_client
     yield "sealed", _when(shown.finalized_at) if shown.finalized_at else ""
     yield "deleted", _when(shown.deleted_at) if shown.deleted_at else ""
     yield "source", " @ ".join(filter(None, (shown.source.repository, shown.source.commit)))

@@ -1,5 +1,6 @@
 """Failures in words for a person, and the exit code of each."""
 
+import re
 from typing import IO, Any
 
 import click
@@ -11,6 +12,12 @@ USAGE = 2
 NOT_FOUND = 3
 REFUSED = 4
 INTERRUPTED = 130
+_ID = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+_NAME = re.compile(
+    rf"namespaces/({_ID})(?:/models/({_ID})(?:/versions/([0-9A-Za-z.+-]*[0-9A-Za-z]))?)?"
+    # Not the beginning of a longer name, an upload's for example.
+    r"(?![\w/])"
+)
 
 
 class Failure(click.ClickException):
@@ -83,7 +90,13 @@ def _sentence(error: client.RegistryError, endpoint: str) -> str:
             f"The server at {endpoint} does not offer this call; `modelkeep version` tells whether"
             " it is as new as this client."
         )
-    return _ended(error.message)
+    return _ended(_NAME.sub(_as_reference, error.message))
+
+
+def _as_reference(found: re.Match[str]) -> str:
+    """`acme/voice@1.2.0` for a resource name: what people write is what they should read."""
+    namespace, model, version = found.groups()
+    return "".join((namespace, f"/{model}" if model else "", f"@{version}" if version else ""))
 
 
 def _never_answered(error: client.RegistryError) -> bool:

@@ -92,7 +92,7 @@ class Push:
         path = self._order.path
         if path is None:
             return []
-        # Asked first, so that nobody waits for gigabytes to be hashed before a wrong endpoint shows.
+        # Asked first: a wrong endpoint should show before gigabytes are hashed.
         self._limits = await self._registry.capabilities()
         files = await self._pool.submit(lambda: tree.walk(path))
         _check_limits(files, self._limits)
