@@ -3,17 +3,21 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from concurrent import futures
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
 from modelkeep import config as configuration
-from modelkeep.blobs import metered, s3, s3_connection, store
-from modelkeep.service import usecases
+from modelkeep.blobs import metered, s3, s3_connection, store, verifying
+from modelkeep.domain import errors, limits
+from modelkeep.service import artifacts, uploads, usecases
 from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
 
 Config = configuration.Config
+_CHECKSUM_THREADS = 2
+_SWEEP_INTERVAL_S = 30.0
 _log = structlog.get_logger()
 
 
@@ -40,27 +44,31 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
 
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[str]:
-    """A server that takes calls inside the block; yields its `host:port`."""
+    """A server that takes calls inside the block; yields its `host:port`.
+
+    What is built first is closed last; the server itself goes first and drains.
+    """
     await migrations.require_current(config.database_url)
-    db = await database.Database.open(config.database_url, config.database_pool_size)
-    blobs = await _open_store(config)
-    grpc_server = server.Server(config.listen)
-    try:
+    async with AsyncExitStack() as stack:
+        db = await database.Database.open(config.database_url, config.database_pool_size)
+        stack.push_async_callback(db.close)
+        blobs = await _open_store(config, stack)
+        grpc_server = server.Server(config.listen)
         if "registry" in config.services:
             cases = usecases.Registry.over(db, blobs)
             grpc_server.add_registry(cases, await _page_tokens(db))
+        if "artifact" in config.services:
+            sending = await _open_uploads(config, db, blobs, grpc_server.draining, stack)
+            grpc_server.add_artifact(artifacts.Artifacts(db, blobs), sending)
         endpoint = await grpc_server.start()
+        stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _log.info("server.ready", endpoint=endpoint, services=sorted(config.services))
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
-    finally:
-        await grpc_server.stop(config.drain_timeout_s)
-        await blobs.close()
-        await db.close()
-        _log.info("server.stopped")
+    _log.info("server.stopped")
 
 
-async def _open_store(config: Config) -> store.BlobStore:
+async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:
     settings = s3_connection.S3Settings(
         endpoint=config.s3_endpoint,
         access_key=config.s3_access_key,
@@ -71,8 +79,35 @@ async def _open_store(config: Config) -> store.BlobStore:
         threads=config.s3_threads,
     )
     bucket = s3.S3BlobStore(settings)
+    stack.push_async_callback(bucket.close)
     await bucket.ensure_bucket(create=True)
-    return metered.MeteredBlobStore(bucket)
+    pool = stack.enter_context(futures.ThreadPoolExecutor(_CHECKSUM_THREADS))
+    return verifying.VerifyingBlobStore(metered.MeteredBlobStore(bucket), pool)
+
+
+async def _open_uploads(
+    config: Config,
+    db: database.Database,
+    blobs: store.BlobStore,
+    draining: asyncio.Event,
+    stack: AsyncExitStack,
+) -> uploads.Uploads:
+    sizes = uploads.Settings(memory_bytes=config.upload_memory_mib * limits.MIB)
+    opened = uploads.Uploads(db, blobs, sizes, draining)
+    stack.push_async_callback(opened.close)
+    sweeping = asyncio.create_task(_sweep(opened))
+    stack.callback(sweeping.cancel)
+    return opened
+
+
+async def _sweep(opened: uploads.Uploads) -> None:
+    """Every now and then take over the verifications that a replica left when it died."""
+    while True:
+        await asyncio.sleep(_SWEEP_INTERVAL_S)
+        try:
+            await opened.sweep()
+        except errors.ModelkeepError as error:
+            _log.warning("uploads.sweep_failed", error=error.message)
 
 
 async def _page_tokens(db: database.Database) -> page_tokens.PageTokens:

@@ -5,8 +5,9 @@ misspelt setting that is silently ignored is found in production.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 PREFIX = "MODELKEEP_"
 CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
@@ -40,7 +41,7 @@ def _services(text: str) -> frozenset[str]:
 
 
 SERVICES = frozenset({"registry", "artifact"})
-_PARSERS = {
+_PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     bool: _boolean,
     int: _positive,
@@ -73,19 +74,19 @@ def from_environ(environ: Mapping[str, str]) -> Config:
     """Build the configuration, or raise `ConfigError` naming the first thing that is wrong."""
     known = {PREFIX + f.name.upper(): f for f in fields(Config)}
     _refuse_unknown(environ, known.keys() | CLIENT_KEYS)
-    values = {}
+    values: dict[str, Any] = {}
     for key, setting in known.items():
         if key not in environ:
             continue
         try:
-            values[setting.name] = _PARSERS[setting.type](environ[key])  # type: ignore[index]
+            values[setting.name] = _PARSERS[setting.type](environ[key])
         except ValueError as error:
             raise ConfigError(f"{key} is {environ[key]!r}: {error}") from None
     missing = sorted(_required() - values.keys())
     if missing:
         keys = ", ".join(PREFIX + name.upper() for name in missing)
         raise ConfigError(f"not set: {keys}. `modelkeep dev` needs none of them.")
-    return Config(**values)  # type: ignore[arg-type]
+    return Config(**values)
 
 
 def _required() -> set[str]:

@@ -52,7 +52,7 @@ _AWAY = (
 )
 
 
-class _PooledConnection(asyncpg.Connection):  # type: ignore[type-arg]
+class _PooledConnection(asyncpg.Connection):
     """A connection that is given back without the pool's reset statement.
 
     We set nothing on a session that would outlive its transaction, so the extra round trip for

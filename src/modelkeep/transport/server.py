@@ -1,16 +1,21 @@
 """The gRPC server: our services, health and reflection, and a graceful end."""
 
+import asyncio
+
 import grpc
 from google.protobuf import descriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelkeep.domain import errors, limits
-from modelkeep.service import usecases
+from modelkeep.service import artifacts, uploads, usecases
+from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import interceptors, page_tokens
 from modelkeep.transport import lifecycle as lifecycle_servicer
 from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
+    artifact_service_pb2,
+    artifact_service_pb2_grpc,
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
     registry_service_pb2,
@@ -34,9 +39,13 @@ class Server:
 
     Args:
         listen: `host:port`; port 0 takes a free one.
+
+    Attributes:
+        draining: set when the server is about to stop; long streams then end by themselves.
     """
 
     def __init__(self, listen: str) -> None:
+        self.draining = asyncio.Event()
         self._listen = listen
         self._scope = interceptors.Scope()
         self._health = health.aio.HealthServicer()
@@ -52,12 +61,18 @@ class Server:
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(mover, self._grpc)
         self._names.append(_full_name(lifecycle_service_pb2.DESCRIPTOR))
 
+    def add_artifact(self, reading: artifacts.Artifacts, sending: uploads.Uploads) -> None:
+        """Offer ArtifactService."""
+        servicer = artifact_servicer.ArtifactServicer(reading, sending)
+        artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(artifact_service_pb2.DESCRIPTOR))
+
     async def start(self) -> str:
         """Take calls to the services that were added; return the `host:port` bound to.
 
         Raises `errors.Unavailable` if the address cannot be had.
         """
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflected = (*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(reflected, self._grpc)
         try:
@@ -73,10 +88,11 @@ class Server:
     async def stop(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse new calls, and give running ones `grace_s` seconds to end."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.draining.set()
         await self._grpc.stop(grace_s)
         await self._scope.wait_idle()
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    async def _set_health(self, status: int) -> None:
         for name in self._names:
             await self._health.set(name, status)
 
