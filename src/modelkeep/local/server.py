@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelkeep import allocator
 from modelkeep.local import child, errors, files, postgres, seaweed
 
 READY = "modelkeep ready on "
@@ -106,7 +107,8 @@ class Server:
         return child.Program(
             name=self.name,
             argv=[sys.executable, "-m", "modelkeep", "serve", "--migrate"],
-            environ=self._environ | self._started_with,
+            # The allocator's settings at once: the server need not start again to obtain them.
+            environ=allocator.SETTINGS | self._environ | self._started_with,
             directory=self._data,
             death_signal=signal.SIGKILL,  # it survives that; without its database it cannot drain
             stop_signals=(signal.SIGTERM,),
