@@ -19,6 +19,13 @@ class CuttingProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.endpoint = ""
         self.cuts = 0
+        self.held = asyncio.Event()
+        self._holds = False
+
+    def hold_after(self, size_bytes: int) -> None:
+        """Pass nothing more on once so many bytes have passed; `held` is set then."""
+        self._left_bytes = size_bytes
+        self._holds = True
 
     def cut_after(self, size_bytes: int, *, for_good: bool = False) -> None:
         """Cut once so many more bytes have passed in either direction, perhaps for good."""
@@ -39,12 +46,17 @@ class CuttingProxy:
     async def close(self) -> None:
         """End every connection."""
         self._cut()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while block := await source.read(_BLOCK_BYTES):
                 if self._is_due(len(block)):
+                    if self._holds:
+                        self.held.set()
+                        await asyncio.Event().wait()
                     self.cuts += 1
                     self._cut()
                     return
