@@ -8,7 +8,7 @@ _BLOCK_BYTES = 64 * 1024
 
 
 class CuttingProxy:
-    """Passes bytes on until the cut; `cuts` counts how often it happened."""
+    """Passes bytes on until the cut; `cuts` and `passed_bytes` count, both ways together."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
@@ -19,6 +19,7 @@ class CuttingProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.endpoint = ""
         self.cuts = 0
+        self.passed_bytes = 0
         self.held = asyncio.Event()
         self._holds = False
 
@@ -60,6 +61,7 @@ class CuttingProxy:
                     self.cuts += 1
                     self._cut()
                     return
+                self.passed_bytes += len(block)
                 sink.write(block)
                 await sink.drain()
         sink.close()
