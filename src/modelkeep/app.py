@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import structlog
 
@@ -22,12 +22,13 @@ _log = structlog.get_logger()
 
 
 async def migrate(config: Config) -> list[str]:
-    """Apply the missing migrations and return their names."""
-    return await migrations.migrate(config.database_url)
+    """Apply the missing migrations and return their names; raises `config.CannotServe`."""
+    with _plainly():
+        return await migrations.migrate(config.database_url)
 
 
 async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain.
+    """Serve until SIGTERM or SIGINT, then drain; raises `config.CannotServe`.
 
     Args:
         config: what to serve with.
@@ -37,9 +38,18 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
-    async with running(config) as endpoint:
-        on_ready(endpoint)
-        await stopping.wait()
+    with _plainly():
+        async with running(config) as endpoint:
+            on_ready(endpoint)
+            await stopping.wait()
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    try:
+        yield
+    except errors.ModelkeepError as error:
+        raise configuration.CannotServe(error.message) from error
 
 
 @asynccontextmanager

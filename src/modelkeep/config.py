@@ -20,6 +20,10 @@ class ConfigError(Exception):
     """The configuration cannot be used; the message says which key and why."""
 
 
+class CannotServe(Exception):
+    """What the configuration names cannot be served from; the message says why and what to do."""
+
+
 def _boolean(text: str) -> bool:
     values = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in values:

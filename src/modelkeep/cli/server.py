@@ -106,6 +106,8 @@ def _plain_failures() -> Iterator[None]:
         yield
     except config.ConfigError as error:
         raise WrongSetting(str(error)) from None
+    except config.CannotServe as error:
+        raise click.ClickException(str(error)) from None
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
