@@ -1,19 +1,27 @@
 """Calls about bytes: limits, what is missing, uploads, and reading."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import google_crc32c
 import grpc
 
-from modelkeep.client import calls, connection, convert, errors, records, refs, rpc_errors
+from modelkeep.client import (
+    calls,
+    connection,
+    convert,
+    errors,
+    records,
+    refs,
+    rpc_errors,
+    wire_chunks,
+)
 from modelkeep.v1 import artifact_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
-
-    Reading = grpc.aio.UnaryStreamCall[pb.ReadBlobRequest, pb.ReadBlobResponse]
+    Writing = grpc.aio.StreamStreamCall[bytes, pb.WriteUploadResponse]
+    Reading = grpc.aio.UnaryStreamCall[bytes, wire_chunks.ReadChunk]
 
 _COMPLETE_TIMEOUT_S = 300.0
 """The server may read the bytes back before it answers CompleteUpload."""
@@ -23,9 +31,13 @@ class BlobCalls(connection.Connection):
     """The calls push and pull are made of."""
 
     @property
-    def artifact_stub(self) -> "ArtifactServiceAsyncStub":
-        """The stub, for the streams of push and pull."""
-        return self._artifacts
+    def write_upload(self) -> "Callable[[], Writing]":
+        """The method WriteUpload, for streams of serialized requests (see wire_chunks)."""
+        return self._channel.stream_stream(
+            "/modelkeep.v1.ArtifactService/WriteUpload",
+            request_serializer=_as_it_is,
+            response_deserializer=pb.WriteUploadResponse.FromString,
+        )
 
     async def capabilities(self, *, timeout_s: float | None = None) -> records.Capabilities:
         """What this server accepts."""
@@ -92,20 +104,30 @@ class BlobCalls(connection.Connection):
 
         With `stall_s`, Unavailable is raised if nothing arrives for that many seconds.
         """
-        call = self._artifacts.ReadBlob(pb.ReadBlobRequest(name=name, offset=offset, limit=limit))
+        request = pb.ReadBlobRequest(name=name, offset=offset, limit=limit)
+        stream = self._channel.unary_stream(
+            "/modelkeep.v1.ArtifactService/ReadBlob",
+            request_serializer=_as_it_is,
+            response_deserializer=wire_chunks.read_message,
+        )
+        call: Reading = stream(request.SerializeToString())
         expected = offset
         try:
             while (chunk := await _next(call, stall_s)) is not None:
                 _check(chunk, expected, name)
-                expected += len(chunk.data)
-                yield chunk.data
+                expected += len(chunk.content)
+                yield chunk.content
         except grpc.aio.AioRpcError as failure:
             raise rpc_errors.from_rpc(failure) from failure
         finally:
             call.cancel()
 
 
-async def _next(call: "Reading", stall_s: float | None) -> pb.ReadBlobResponse | None:
+def _as_it_is(serialized: bytes) -> bytes:
+    return serialized
+
+
+async def _next(call: "Reading", stall_s: float | None) -> wire_chunks.ReadChunk | None:
     try:
         async with asyncio.timeout(stall_s):
             chunk = await call.read()
@@ -113,17 +135,17 @@ async def _next(call: "Reading", stall_s: float | None) -> pb.ReadBlobResponse |
         raise errors.Unavailable(
             f"The server sent no bytes for {stall_s:g} seconds.", reason="STALLED"
         ) from failure
-    return chunk if isinstance(chunk, pb.ReadBlobResponse) else None
+    return chunk if isinstance(chunk, wire_chunks.ReadChunk) else None
 
 
-def _check(chunk: pb.ReadBlobResponse, expected_offset: int, name: str) -> None:
+def _check(chunk: wire_chunks.ReadChunk, expected_offset: int, name: str) -> None:
     if chunk.offset != expected_offset:
         raise errors.DataLoss(
             f"The server sent byte {chunk.offset} of {name} where {expected_offset} was next;"
             " pull again.",
             reason="WRONG_OFFSET",
         )
-    if chunk.HasField("crc32c") and google_crc32c.value(chunk.data) != chunk.crc32c:
+    if chunk.crc32c is not None and google_crc32c.value(chunk.content) != chunk.crc32c:
         raise errors.DataLoss(
             f"Bytes of {name} at {chunk.offset} arrived damaged; pull again.",
             reason="CHUNK_CHECKSUM",

@@ -156,7 +156,7 @@ class _Sending:
         position = _Position(self, beyond)
         async with contextlib.aclosing(self._read(start, end)) as content:
             await upload_stream.send(
-                self._settings.connection.artifact_stub,
+                self._settings.connection.write_upload(),
                 upload.name,
                 content,
                 end,

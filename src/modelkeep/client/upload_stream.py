@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
-from modelkeep.client import chunks, errors, rpc_errors
+from modelkeep.client import chunks, errors, rpc_errors, wire_chunks
 from modelkeep.v1 import artifact_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
-
-    Call = grpc.aio.StreamStreamCall[pb.WriteUploadRequest, pb.WriteUploadResponse]
+    Call = grpc.aio.StreamStreamCall[bytes, pb.WriteUploadResponse]
 
 
 _CUT_CODES = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
@@ -30,7 +28,7 @@ class Ear(Protocol):
 
 
 async def send(
-    stub: "ArtifactServiceAsyncStub",
+    call: "Call",
     upload_name: str,
     content: AsyncIterator[chunks.Chunk],
     end: int,
@@ -40,11 +38,12 @@ async def send(
 ) -> None:
     """Send the chunks, the last of which reaches `end`, and return when all are durable.
 
+    The call, a fresh one that takes serialized requests, is over afterwards in any case.
+
     Raises:
         Unavailable: the server neither took nor acknowledged anything for `stall_s` seconds.
         RegistryError: the stream was cut or refused; ask for the upload's state and go on.
     """
-    call: Call = stub.WriteUpload()
     try:
         async with asyncio.timeout(stall_s) as limit:
             await _exchange(call, upload_name, content, end, _Watch(ear, limit, stall_s))
@@ -119,14 +118,8 @@ async def _write(
 ) -> None:
     name = upload_name
     async for chunk in content:
-        request = pb.WriteUploadRequest(
-            name=name,
-            offset=chunk.offset,
-            crc32c=chunk.crc32c,
-            data=chunk.content,
-            finish_stream=chunk.offset + len(chunk.content) == end,
-        )
-        await call.write(request)
+        is_last = chunk.offset + len(chunk.content) == end
+        await call.write(wire_chunks.upload_message(name, chunk, finish=is_last))
         watch.sent(chunk)
         name = ""
     await call.done_writing()
