@@ -104,7 +104,7 @@ class UploadStream:
             await asyncio.wait({receiving, drained, broken}, return_when=asyncio.FIRST_COMPLETED)
             if drained.done() and self._part is None and not receiving.done():
                 raise _draining()
-            # In the middle of a part: `_begin_part` raises at its end.
+            # In the middle of a part: `_receive` raises at its end.
             await asyncio.wait({receiving, broken}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             drained.cancel()
@@ -120,6 +120,8 @@ class UploadStream:
                 await self._take(piece)
             if piece.finish_stream:
                 return
+            if self._draining.is_set() and self._part is None:
+                raise _draining()
             if piece.state_lookup:
                 await self._look_up()
                 await self._answers.join()  # who asks and does not listen is not read from
