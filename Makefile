@@ -44,7 +44,7 @@ protos: $(STAMP) ## Generate src/modelkeep/v1 from protos/
 	@rm -f $(GENERATED)/*_pb2*.py $(GENERATED)/*_pb2*.pyi
 	@$(BIN)/python -m grpc_tools.protoc -I protos --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 		--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
-		--python_out=src --mypy_out=src --grpc_python_out=src --mypy_grpc_out=src $(PROTOS)
+		--python_out=src --mypy_out=quiet:src --grpc_python_out=src --mypy_grpc_out=quiet:src $(PROTOS)
 
 baseline: $(STAMP) ## Accept the present contract as the one `buf breaking` compares with (at a release)
 	@$(BIN)/buf build protos -o protos/baseline.binpb

@@ -18,6 +18,7 @@ from modelkeep.transport import page_tokens, server
 Config = configuration.Config
 _CHECKSUM_THREADS = 2
 _SWEEP_INTERVAL_S = 30.0
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger()
 
 
@@ -72,10 +73,18 @@ async def running(config: Config) -> AsyncIterator[str]:
             grpc_server.add_artifact(artifacts.Artifacts(db, blobs), sending)
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
+        _warn_if_open(endpoint)
         _log.info("server.ready", endpoint=endpoint, services=sorted(config.services))
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
     _log.info("server.stopped")
+
+
+def _warn_if_open(endpoint: str) -> None:
+    """Say loudly that whoever reaches the port may do everything."""
+    host = endpoint.rpartition(":")[0].strip("[]")
+    if host not in _LOOPBACK:
+        _log.warning("server.open_to_network", endpoint=endpoint, access_control="none")
 
 
 async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:

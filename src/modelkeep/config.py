@@ -7,7 +7,7 @@ misspelt setting that is silently ignored is found in production.
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 PREFIX = "MODELKEEP_"
 CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
@@ -37,6 +37,15 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
 def _services(text: str) -> frozenset[str]:
     chosen = frozenset(part.strip() for part in text.split(","))
     if not chosen or not chosen <= SERVICES:
@@ -45,11 +54,15 @@ def _services(text: str) -> frozenset[str]:
 
 
 SERVICES = frozenset({"registry", "artifact"})
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     bool: _boolean,
     int: _positive,
     frozenset[str]: _services,
+    LogLevel: _one_of(*get_args(LogLevel)),
+    LogFormat: _one_of(*get_args(LogFormat)),
 }
 
 
@@ -66,8 +79,8 @@ class Config:
     s3_secure: bool = True
     listen: str = DEFAULT_LISTEN
     services: frozenset[str] = SERVICES
-    log_level: str = "info"
-    log_format: str = "json"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "json"
     database_pool_size: int = 16
     s3_threads: int = 16
     upload_memory_mib: int = 128

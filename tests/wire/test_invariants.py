@@ -157,6 +157,8 @@ BEHIND_THE_BACK = [
     "UPDATE version SET manifest_digest = sha256('x')",
     "UPDATE version SET file_count = 9",
     "UPDATE version SET finalized_at = NULL, state = 'draft'",
+    "UPDATE version SET state = 'draft'",
+    "UPDATE version SET state = 'deleted'",
     "UPDATE version SET ordinal = 99",
     "UPDATE version SET creator = 'mallory'",
     "UPDATE version_file SET path = 'other'",

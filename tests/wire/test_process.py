@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import random
 import signal
@@ -17,6 +18,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support import services, wire
 
+from modelkeep import app
 from modelkeep import config as configuration
 from modelkeep.v1 import artifact_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2 as registry
@@ -192,3 +194,20 @@ async def test_a_second_server_on_the_port_is_refused(config: configuration.Conf
     assert second.returncode == 1
     assert f"cannot listen on {endpoint}" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("service", ["registry", "artifact"])
+async def test_services_can_be_served_apart(config: configuration.Config, service: str) -> None:
+    chosen = dataclasses.replace(config, services=frozenset({service}))
+    async with (
+        app.running(chosen) as endpoint,
+        grpc.aio.insecure_channel(endpoint) as channel,
+    ):
+        stubs = wire.Stubs.over(channel)
+        calls = {
+            "registry": stubs.registry.ListNamespaces(registry.ListNamespacesRequest()),
+            "artifact": stubs.artifact.GetCapabilities(pb.GetCapabilitiesRequest()),
+        }
+        await calls.pop(service)
+        failure = await wire.failing(calls.popitem()[1])
+        assert failure.code is grpc.StatusCode.UNIMPLEMENTED

@@ -7,6 +7,7 @@ import datetime
 
 from modelkeep.domain import errors, refs, versions
 from modelkeep.storage import codec, database
+from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
 
 _SELECT = f"SELECT {version_rows.WHOLE} FROM {version_rows.FROM}"
@@ -61,6 +62,7 @@ async def resolve(
     else:
         row = await connection.fetchrow(then, *place, as_of, *_arguments(ref.selector))
     if row is None:
+        await model_rows.get(connection, ref.model)  # if there is no such model, says so
         raise errors.NotFound(f"no sealed version of {ref.model} matches", resource=ref.model)
     return version_rows.whole_from_row(row)
 

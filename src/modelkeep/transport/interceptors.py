@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import secrets
 import time
+import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -129,9 +130,14 @@ def _authenticate(context: Context) -> callers.Caller:
     ):
         request_id = secrets.token_hex(8)
     agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
-    caller = callers.local_owner(f"{context.peer()} {agent}", request_id)
+    caller = callers.local_owner(f"{_address(context)} {agent}", request_id)
     callers.set_current(caller)
     return caller
+
+
+def _address(context: Context) -> str:
+    """`host:port` of the peer, which gRPC writes as `ipv4:host:port` and percent-encoded."""
+    return urllib.parse.unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
 
 
 def _in_our_words(error: Exception, request_id: str) -> errors.ModelkeepError:

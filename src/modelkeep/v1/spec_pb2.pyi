@@ -376,9 +376,9 @@ class SamplingParameters(_message.Message):
     top_p: _builtins.float
     """0 to 1."""
     max_tokens: _builtins.int
-    """Most tokens to generate, at least 1."""
+    """Most tokens to generate, 1 to 2^53 - 1."""
     seed: _builtins.int
-    """Seed of the sampler."""
+    """Seed of the sampler, within plus or minus 2^53 - 1."""
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Strings that end the generation; at most 64, each 1 to 1,024 characters."""

@@ -78,6 +78,7 @@ CREATE TABLE version (
     CONSTRAINT version_semver_unique UNIQUE (model_id, version),
     CONSTRAINT version_sealed_is_whole CHECK
         (state IN ('draft', 'deleted') OR (manifest_digest IS NOT NULL AND finalized_at IS NOT NULL)),
+    CONSTRAINT version_draft_is_open CHECK (state <> 'draft' OR finalized_at IS NULL),
     CONSTRAINT version_deleted_says_from CHECK
         ((state = 'deleted') = (deleted_at IS NOT NULL)
          AND (state = 'deleted') = (deleted_from IS NOT NULL))
