@@ -121,6 +121,7 @@ async def test_an_interrupted_push_is_gone_on_with_by_the_same_command(
     assert "Traceback" not in stderr.decode()
     again = await run("push", str(folder), "acme/voice@1.2.0", "-o", "json")
     assert again.code == 0, again.stderr
+    assert "going on with model.onnx at 16.0 MiB of 40.0 MiB" in again.stderr
     sent = json.loads(again.stdout)["sent_bytes"]
     assert sent - (LARGE_BYTES - PART_BYTES) in {0, 2}
 

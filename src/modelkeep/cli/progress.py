@@ -101,6 +101,8 @@ class Lines(client.Progress):
     def file_began(self, path: str, size_bytes: int, done_bytes: int) -> None:
         """Count it."""
         self._tally.begin(path, size_bytes, done_bytes)
+        if 0 < done_bytes < size_bytes:
+            self.noted(_going_on(path, size_bytes, done_bytes))
 
     def file_moved(self, path: str, done_bytes: int) -> None:
         """Count it, and write a line if the last one is long ago."""
@@ -177,6 +179,8 @@ class Bars(client.Progress):
     def file_began(self, path: str, size_bytes: int, done_bytes: int) -> None:
         """Show the file's bar."""
         self._tally.begin(path, size_bytes, done_bytes)
+        if 0 < done_bytes < size_bytes:
+            self.noted(_going_on(path, size_bytes, done_bytes))
         if path not in self._rows:
             self._rows[path] = self._add(f"  {_shortened(path)}", size_bytes, done_bytes)
 
@@ -247,6 +251,10 @@ def _shortened(path: str) -> str:
     if len(path) > _PATH_WIDTH:
         path = f"\N{HORIZONTAL ELLIPSIS}{path[1 - _PATH_WIDTH :]}"
     return path.replace("[", "\\[")
+
+
+def _going_on(path: str, size_bytes: int, done_bytes: int) -> str:
+    return f"going on with {path} at {units.size(done_bytes)} of {units.size(size_bytes)}"
 
 
 def _say(text: str) -> None:

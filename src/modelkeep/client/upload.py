@@ -81,10 +81,10 @@ class _Sending:
         self._patience = patience.Patience(settings.stall_s, settings.listener, _may_pass)
         self._restarts_left = _RESTARTS
         self._upload: records.Upload | None = None
+        self._is_told = False
 
     async def run(self) -> None:
         """Take steps until the blob is committed, however often the line is cut."""
-        self._settings.listener.file_began(self._file.path, self._file.size_bytes, 0)
         try:
             await self._commit()
         except errors.DataLoss as failure:
@@ -119,8 +119,16 @@ class _Sending:
         self._upload = upload
         done = sum(end - start for start, end in upload.persisted_ranges)
         self._patience.reached(done)
-        self._settings.listener.file_moved(self._file.path, done)
+        self._tell(done)
         return upload
+
+    def _tell(self, done_bytes: int) -> None:
+        listener, path = self._settings.listener, self._file.path
+        if self._is_told:
+            listener.file_moved(path, done_bytes)
+        else:
+            listener.file_began(path, self._file.size_bytes, done_bytes)
+        self._is_told = True
 
     async def _known(self) -> records.Upload | None:
         if self._upload is None:
