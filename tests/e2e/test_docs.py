@@ -4,6 +4,7 @@ Needs `go` for the grpcurl lines: grpcurl is built once, into build/e2e/bin. Wit
 are left out, all others are run, and the test is skipped saying so.
 """
 
+import dataclasses
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from e2e import console
 from support import dev_tree, services
 
+from modelkeep import config
 from modelkeep.v1 import artifact_service_pb2, lifecycle_service_pb2, registry_service_pb2
 
 ROOT = Path(__file__).parents[2]
@@ -87,3 +89,9 @@ def test_every_grpcurl_line_is_in_a_console_block() -> None:
         if re.match(r"\s*(\$ )?grpcurl\b", line)
     ]
     assert loose == []
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    keys = {config.PREFIX + field.name.upper() for field in dataclasses.fields(config.Config)}
+    assert {key for key in keys | config.CLIENT_KEYS if f"| `{key}` |" not in text} == set()
