@@ -320,6 +320,20 @@ async def test_what_is_there_and_right_is_not_fetched(
     assert contents(copy) == contents(folder)
 
 
+async def test_two_pulls_into_one_folder_do_not_spoil_each_other(
+    registry: client.Registry, folder: Path, tmp_path: Path
+) -> None:
+    await registry.push(folder, REF)
+    copy = tmp_path / "copy"
+    ends = await asyncio.gather(
+        registry.pull(REF, copy), registry.pull(REF, copy), return_exceptions=True
+    )
+    assert all(isinstance(end, client.PullResult | client.Conflict) for end in ends), ends
+    assert any(isinstance(end, client.PullResult) for end in ends)
+    await registry.pull(REF, copy)
+    assert contents(copy) == contents(folder)
+
+
 async def test_a_damaged_chunk_is_read_again(
     registry: client.Registry, fake: fake_registry.FakeRegistry, folder: Path, tmp_path: Path
 ) -> None:

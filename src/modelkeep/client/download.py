@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,16 +45,15 @@ async def fetch(file: records.File, target: Path, settings: Settings) -> None:
         RegistryError: refused, or interrupted for too long; the same pull goes on later.
     """
     part = part_path(target, file.digest)
-    sink = await _open_sink(part, file, settings)
-    resumed_at = sink.offset
-    try:
+    async with _open_sink(part, file, settings) as sink:
+        resumed_at = sink.offset
+        settings.listener.file_began(file.path, file.size_bytes, resumed_at)
         await _fill(sink, file, settings)
-    finally:
-        sink.close()
-    if sink.digest() == file.digest:
-        part.replace(target)
-        return
-    part.unlink()
+        # Within the lock: nobody else may take the file up between its last byte and its name.
+        if sink.digest() == file.digest:
+            part.replace(target)
+            return
+        part.unlink()
     if resumed_at:
         # What an earlier run left was not what this file begins with; once more from the start.
         await fetch(file, target, settings)
@@ -89,19 +89,45 @@ class _Sink:
         """`sha256:` and the digits of all bytes so far."""
         return hashing.text_of(self.running)
 
-    def close(self) -> None:
-        """Close the file, cut to the bytes that were hashed."""
-        os.ftruncate(self._descriptor, self.offset)
-        os.close(self._descriptor)
+
+@contextlib.asynccontextmanager
+async def _open_sink(part: Path, file: records.File, settings: Settings) -> AsyncIterator[_Sink]:
+    descriptor = _open_locked(part, file)
+    try:
+        sink = _Sink(descriptor)
+        size = file.size_bytes
+        sink.offset = await hashing.absorb_file(part, size, sink.running, settings.pool)
+        try:
+            yield sink
+        finally:
+            # What is longer than the hashed bytes was never checked.
+            os.ftruncate(descriptor, sink.offset)
+    finally:
+        os.close(descriptor)
 
 
-async def _open_sink(part: Path, file: records.File, settings: Settings) -> _Sink:
+def _open_locked(part: Path, file: records.File) -> int:
+    """A descriptor of the `.part` file that no other pull has.
+
+    Without the lock, a second pull into the same folder could cut the file after this one has
+    verified it and given it its name: the descriptor outlives the name.
+    """
     # O_NOFOLLOW: nobody may have left a link there that leads elsewhere.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    sink = _Sink(os.open(part, flags, 0o666))
-    sink.offset = await hashing.absorb_file(part, file.size_bytes, sink.running, settings.pool)
-    settings.listener.file_began(file.path, file.size_bytes, sink.offset)
-    return sink
+    descriptor = os.open(part, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), part.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass  # Locked by another pull, or finished by it in this very moment.
+    os.close(descriptor)
+    raise errors.Conflict(
+        f"Another pull is writing {file.path} into the same folder; run this one again when it"
+        " has ended.",
+        reason="CONCURRENT_PULL",
+        metadata={"path": file.path},
+    )
 
 
 async def _fill(sink: _Sink, file: records.File, settings: Settings) -> None:
