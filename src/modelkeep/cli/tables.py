@@ -1,13 +1,13 @@
 """How the registry's records look to people."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from datetime import datetime
 
 from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import units
+from modelkeep.cli import grid, units
 
 _STAGE_STYLES = {
     "production": "bold green",
@@ -24,77 +24,83 @@ _STATE_STYLES = {
 
 def namespaces(entries: Iterable[client.Namespace]) -> rich_table.Table:
     """One line for each namespace."""
-    table = grid("NAMESPACE", "CREATED", "BY", "DESCRIPTION")
-    for entry in entries:
-        table.add_row(
-            cell(entry.ref, "bold"),
-            units.age(entry.created_at),
-            cell(entry.creator),
-            summary(entry.description),
-        )
-    return table
+    rows = [
+        (cell(one.ref, "bold"), age(one.created_at), cell(one.creator), summary(one.description))
+        for one in entries
+    ]
+    return grid.of(("NAMESPACE", "CREATED", "BY", "DESCRIPTION"), rows)
 
 
 def models(entries: Iterable[client.Model]) -> rich_table.Table:
     """One line for each model."""
-    table = grid("MODEL", "KIND", "VERSIONS", "OWNER", "CREATED", "DESCRIPTION", right={"VERSIONS"})
-    for entry in entries:
-        table.add_row(
-            cell(entry.ref, "dim" if entry.deleted_at else "bold"),
-            cell(entry.kind),
-            f"{entry.last_ordinal:,}",
-            cell(entry.owner),
-            units.age(entry.created_at),
-            cell("deleted", "dim") if entry.deleted_at else summary(entry.description),
+    rows = [
+        (
+            cell(one.ref, "dim" if one.deleted_at else "bold"),
+            cell(one.kind),
+            cell(f"{one.last_ordinal:,}"),
+            cell(one.owner),
+            age(one.created_at),
+            cell("deleted", "dim") if one.deleted_at else summary(one.description),
         )
-    return table
+        for one in entries
+    ]
+    headings = ("MODEL", "KIND", "VERSIONS", "OWNER", "CREATED", "DESCRIPTION")
+    return grid.of(headings, rows, right={"VERSIONS"}, expendable=("OWNER",))
 
 
 def versions(entries: Iterable[client.Version]) -> rich_table.Table:
     """One line for each version."""
-    headings = ("VERSION", "#", "STAGE", "ALIASES", "STATE", "FILES", "SIZE", "CREATED", "BY")
-    table = grid(*headings, "DIGEST", right={"#", "FILES", "SIZE"})
-    for entry in entries:
-        table.add_row(
-            cell(entry.version, "bold"),
-            str(entry.ordinal),
-            stage(entry.stage),
-            cell(", ".join(entry.aliases), "magenta"),
-            cell(entry.state, _STATE_STYLES.get(entry.state, "")),
-            f"{entry.file_count:,}",
-            units.size(entry.total_bytes),
-            units.age(entry.created_at),
-            cell(entry.creator),
-            cell(units.digest(entry.manifest_digest), "dim"),
+    rows = [
+        (
+            cell(one.version, "bold"),
+            cell(str(one.ordinal)),
+            stage(one.stage),
+            cell(", ".join(one.aliases), "magenta"),
+            cell(one.state, _STATE_STYLES.get(one.state, "")),
+            cell(f"{one.file_count:,}"),
+            cell(units.size(one.total_bytes)),
+            age(one.created_at),
+            cell(one.creator),
+            cell(units.digest(one.manifest_digest), "dim"),
         )
-    return table
+        for one in entries
+    ]
+    return grid.of(
+        ("VERSION", "#", "STAGE", "ALIASES", "STATE", "FILES", "SIZE", "CREATED", "BY", "DIGEST"),
+        rows,
+        right={"#", "FILES", "SIZE"},
+        expendable=("DIGEST", "BY", "FILES", "#"),
+    )
 
 
 def aliases(entries: Iterable[client.Alias]) -> rich_table.Table:
     """One line for each alias."""
-    table = grid("ALIAS", "VERSION", "SET", "BY", "REASON")
-    for entry in entries:
-        table.add_row(
-            cell(entry.alias, "magenta"),
-            cell(version_of(entry), "bold"),
-            units.age(entry.set_at),
-            cell(entry.actor),
-            summary(entry.reason),
+    rows = [
+        (
+            cell(one.alias, "magenta"),
+            cell(version_of(one), "bold"),
+            age(one.set_at),
+            cell(one.actor),
+            summary(one.reason),
         )
-    return table
+        for one in entries
+    ]
+    return grid.of(("ALIAS", "VERSION", "SET", "BY", "REASON"), rows, expendable=("BY",))
 
 
 def files(entries: Iterable[client.File]) -> rich_table.Table:
     """One line for each file."""
-    table = grid("FILE", "SIZE", "TYPE", "DIGEST", right={"SIZE"})
-    for entry in entries:
-        table.add_row(
-            cell(entry.path, "bold"),
-            units.size(entry.size_bytes),
-            cell(entry.media_type),
-            cell(units.digest(entry.digest), "dim"),
+    rows = [
+        (
+            cell(one.path, "bold"),
+            cell(units.size(one.size_bytes)),
+            cell(one.media_type),
+            cell(units.digest(one.digest), "dim"),
         )
-    return table
+        for one in entries
+    ]
+    headings = ("FILE", "SIZE", "TYPE", "DIGEST")
+    return grid.of(headings, rows, right={"SIZE"}, expendable=("TYPE", "DIGEST"))
 
 
 def pairs(rows: Iterable[tuple[str, str | text.Text]]) -> rich_table.Table:
@@ -105,18 +111,6 @@ def pairs(rows: Iterable[tuple[str, str | text.Text]]) -> rich_table.Table:
     for name, value in rows:
         if value:
             table.add_row(name, cell(value) if isinstance(value, str) else value)
-    return table
-
-
-def grid(*headings: str, right: Iterable[str] = ()) -> rich_table.Table:
-    """An empty table in the house style: no frame, columns aligned, as wide as its content."""
-    table = rich_table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in headings:
-        justify: Literal["left", "right"] = "right" if heading in set(right) else "left"
-        wraps = heading in {"DESCRIPTION", "REASON", "ALIASES", "FILE"}
-        table.add_column(
-            heading, justify=justify, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis"
-        )
     return table
 
 
@@ -136,6 +130,11 @@ def printable(value: str) -> str:
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}"
         for char in value
     )
+
+
+def age(instant: datetime | None) -> text.Text:
+    """How long ago that was."""
+    return cell(units.age(instant))
 
 
 def summary(value: str) -> text.Text:
