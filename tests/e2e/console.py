@@ -131,4 +131,5 @@ def _pattern(line: str) -> str:
 
 
 def _ended(output: str) -> str:
-    return output if not output or output.endswith("\n") else f"{output}\n"
+    """The output as a document shows it: without blank lines at its end."""
+    return f"{output.rstrip()}\n" if output.strip() else ""
