@@ -1,6 +1,8 @@
 # `make help` lists the targets. Everything runs in .venv, which `make` creates itself.
 
-PYTHON ?= python3
+# The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -11,13 +13,16 @@ GENERATED := src/modelkeep/v1
 .PHONY: help setup demo test check protos fmt bench e2e lock baseline clean
 
 help: ## List the targets
+	@echo 'Modelkeep: a model registry you can trust with production. Start with `make demo`.'
+	@echo
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Create .venv with exactly the locked packages
 
 $(STAMP): deploy/requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"modelkeep needs Python 3.11 or newer, this is {v[0]}.{v[1]}: set PYTHON=")'
+	@test -n "$(PYTHON)" || { echo 'Modelkeep needs Python 3.11 or newer; name one: make PYTHON=/path/to/python' >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing the locked packages into $(VENV)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -37,7 +42,8 @@ check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code
 	@$(BIN)/buf format --exit-code --diff protos
 	@$(BIN)/buf breaking protos --against protos/baseline.binpb
 	@$(MAKE) --no-print-directory protos
-	@git diff --exit-code --stat -- $(GENERATED)
+	@git diff --exit-code --stat -- $(GENERATED) && test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" \
+		|| { echo 'The generated code differs from protos/: commit what `make protos` wrote.' >&2; exit 1; }
 	@$(MAKE) --no-print-directory test
 
 protos: $(STAMP) ## Generate src/modelkeep/v1 from protos/
@@ -55,10 +61,9 @@ fmt: $(STAMP) ## Format everything
 	@$(BIN)/buf format -w protos
 
 bench: $(STAMP) ## Measure against the direct path, in one run; figures in build/bench/*.json
-	@$(BIN)/python -m pytest --version >/dev/null
 	@$(BIN)/python tests/bench/run.py
 
-e2e: $(STAMP) ## Slower checks from outside: the documentation's grpcurl lines, run for real
+e2e: $(STAMP) ## Run every command of the documentation for real (grpcurl needs go)
 	@$(BIN)/python -m pytest tests/e2e
 
 lock: $(STAMP) ## Resolve the dependencies again
