@@ -292,3 +292,12 @@ async def test_reading_beyond_the_end_is_out_of_range(replica: uploading.Replica
     digest = (await replica.push(b"abc")).digest
     with pytest.raises(errors.OutOfRange, match="3 bytes"):
         await replica.read(digest, 4)
+
+
+async def test_a_blob_whose_object_is_gone_is_data_loss(
+    replica: uploading.Replica, memory: memory_store.MemoryBlobStore
+) -> None:
+    digest = (await replica.push(b"abc")).digest
+    memory.objects.clear()
+    with pytest.raises(errors.DataLoss, match="lost"):
+        await replica.read(digest)

@@ -128,7 +128,9 @@ class Replica:
                 pass
 
         writing = asyncio.create_task(drive())
-        await taken.wait()
+        all_taken = asyncio.create_task(taken.wait())
+        await asyncio.wait({writing, all_taken}, return_when=asyncio.FIRST_COMPLETED)
+        all_taken.cancel()
         writing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await writing

@@ -8,7 +8,7 @@ import google_crc32c
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import blobs, limits, names
+from modelkeep.domain import blobs, errors, limits, names
 from modelkeep.storage import database
 from modelkeep.storage import files as rows
 from modelkeep.storage import namespaces as namespace_rows
@@ -53,8 +53,23 @@ class Artifacts:
         offset = span.offset
         # The store reads ahead by itself, so it is busy while we wait for the caller.
         reading = self._blobs.read(found.storage_key, offset, length, limits.CHUNK_BYTES, whole)
-        async with contextlib.aclosing(reading):
-            async for content in reading:
+        async with contextlib.aclosing(_present(reading, name)) as contents:
+            async for content in contents:
                 # 50 us for a MiB: a hop to a thread would cost more.
                 yield blobs.Chunk(offset, content, google_crc32c.value(content), blob)
                 offset, blob = offset + len(content), None
+
+
+async def _present(
+    reading: AsyncGenerator[bytes, None], name: names.Resource
+) -> AsyncGenerator[bytes, None]:
+    """The same bytes; an object that is gone is a loss, for its blob is in our books."""
+    try:
+        async with contextlib.aclosing(reading):
+            async for content in reading:
+                yield content
+    except errors.NotFound as error:
+        raise errors.DataLoss(
+            f"the store has lost the bytes of {name}; restore its bucket from a backup",
+            reason="BLOB_LOST_BY_STORE",
+        ) from error

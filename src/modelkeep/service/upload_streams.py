@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import google_crc32c
 
 from modelkeep.domain import errors, names, uploads
-from modelkeep.service import upload_parts
+from modelkeep.service import part_storing, upload_parts
 from modelkeep.storage import upload_parts as part_rows
 from modelkeep.storage import uploads as rows
 
@@ -58,7 +58,7 @@ class UploadStream:
         self._draining = draining
         self._leftovers = leftovers
         self._answers: asyncio.Queue[uploads.Progress | None] = asyncio.Queue()
-        self._line: upload_parts.StoringLine | None = None
+        self._line: part_storing.StoringLine | None = None
         self._target: upload_parts.Target | None = None
         self._part: upload_parts.PartBuffer | None = None
         self._offset = 0
@@ -162,7 +162,7 @@ class UploadStream:
                 offset=piece.offset,
             )
 
-    async def _begin(self, offset: int) -> upload_parts.StoringLine:
+    async def _begin(self, offset: int) -> part_storing.StoringLine:
         """Open the upload for the stream's first bytes."""
         await self._leftovers.settled(self._name, self._shared.settings.settle_s)
         async with self._shared.db.connection() as connection:
@@ -172,7 +172,7 @@ class UploadStream:
             stream = await part_rows.next_stream(connection, self._name)
         self._target = await self._aim(stored, stream)
         self._offset = offset
-        self._line = upload_parts.StoringLine(
+        self._line = part_storing.StoringLine(
             self._shared, self._target, self._answers.put_nowait, self._broken.set
         )
         return self._line
@@ -224,8 +224,8 @@ class UploadStream:
         async with self._shared.db.connection() as connection:
             claim = await part_rows.claim(connection, self._name, number, self._target.stream)
         if claim in (part_rows.Claim.CLOSED, part_rows.Claim.LOST):
-            await upload_parts.require_active(self._shared.db, self._name)
-            raise upload_parts.lost(self._name, number)
+            await part_storing.require_active(self._shared.db, self._name)
+            raise part_storing.lost(self._name, number)
         return claim is part_rows.Claim.DURABLE
 
     async def _look_up(self) -> None:
