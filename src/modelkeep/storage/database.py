@@ -88,8 +88,13 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for single statements, each its own transaction."""
-        async with translated(), self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-            yield connection
+        async with translated():
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):  # the pool's own starts a task each time
+                connection = await self._pool.acquire()
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

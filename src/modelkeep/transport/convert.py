@@ -12,15 +12,19 @@ from modelkeep.domain import checks, errors, limits
 from modelkeep.service import changes
 
 E = TypeVar("E", bound=StrEnum)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_SECONDS_A_DAY = 86_400
 
 
 def timestamp_to_wire(instant: datetime.datetime | None) -> timestamp_pb2.Timestamp | None:
     """An instant, or None for none."""
     if instant is None:
         return None
-    stamp = timestamp_pb2.Timestamp()
-    stamp.FromDatetime(instant)
-    return stamp
+    # FromDatetime takes three times as long, and each version has three instants.
+    since = instant - _EPOCH
+    return timestamp_pb2.Timestamp(
+        seconds=since.days * _SECONDS_A_DAY + since.seconds, nanos=since.microseconds * 1000
+    )
 
 
 def timestamp_from_wire(stamp: timestamp_pb2.Timestamp) -> datetime.datetime:

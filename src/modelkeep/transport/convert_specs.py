@@ -21,6 +21,7 @@ ROLES: dict[int, specs.DatasetRole] = {
     spec_pb2.DATASET_ROLE_VALIDATION: specs.DatasetRole.VALIDATION,
     spec_pb2.DATASET_ROLE_TEST: specs.DatasetRole.TEST,
 }
+_NO_SOURCE = specs.Source()
 
 
 def content_from_wire(version: pb.Version) -> specs.Content:
@@ -159,7 +160,7 @@ def fill_content(version: pb.Version, content: specs.Content) -> None:
             role=convert.enum_to_wire(dataset.role, ROLES),
         )
     source = content.source
-    if source != specs.Source():
+    if source != _NO_SOURCE:
         version.source.CopyFrom(
             spec_pb2.Source(repository=source.repository, commit=source.commit, run=source.run)
         )
