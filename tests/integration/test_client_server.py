@@ -199,8 +199,8 @@ async def test_a_prompt_is_pushed_and_pulled_as_canonical_json(
     registry: client.Registry, tmp_path: Path
 ) -> None:
     spec = client.PromptSpec(
-        provider="anthropic",
-        hosted_model="claude-x-20260101",
+        provider="vllm",
+        hosted_model="qwen-x-20260101",
         messages=(client.PromptMessage("user", "{{b}} {{a}}"),),
         variables=("b", "a"),
         sampling=client.Sampling(temperature=0.0, stop=("END",)),
@@ -209,7 +209,7 @@ async def test_a_prompt_is_pushed_and_pulled_as_canonical_json(
     assert (pushed.files, pushed.sent_bytes) == (1, 0)
     assert not (await registry.push(None, "acme/triage@1.0.0", client.Draft(spec=spec))).is_new
     await registry.pull("acme/triage", tmp_path / "copy")
-    assert '"provider":"anthropic"' in (tmp_path / "copy" / "prompt.json").read_text()
+    assert '"provider":"vllm"' in (tmp_path / "copy" / "prompt.json").read_text()
 
 
 async def test_a_life_with_aliases_stages_deletion_and_return(

@@ -6,8 +6,8 @@ from modelkeep import client
 from modelkeep.client import prompt_file
 
 FULL = """
-provider: anthropic
-model: claude-x-20260101
+provider: vllm
+model: qwen-x-20260101
 messages:
   - {role: system, content: "You sort tickets of {{company}}."}
   - {role: user, content: "{{ ticket }} {{company}}"}
@@ -22,7 +22,7 @@ response_schema: '{"type": "object"}'
 
 def test_a_full_file_is_read() -> None:
     spec = prompt_file.parse(FULL, "x.yaml")
-    assert (spec.provider, spec.hosted_model) == ("anthropic", "claude-x-20260101")
+    assert (spec.provider, spec.hosted_model) == ("vllm", "qwen-x-20260101")
     assert [message.role for message in spec.messages] == ["system", "user"]
     assert spec.variables == ("company", "ticket")
     assert spec.sampling == client.Sampling(
@@ -50,11 +50,11 @@ def test_what_is_not_stated_stays_unset() -> None:
         (FULL.replace("temperature", "temprature"), "'temprature'; did you mean 'temperature'"),
         (FULL.replace("messages:", "mesages:"), "'mesages'; did you mean 'messages'"),
         (FULL.replace("role: user", "rolle: user"), r"messages\[1\] has the unknown key 'rolle'"),
-        (FULL.replace("provider: anthropic", ""), "lacks the key 'provider'"),
+        (FULL.replace("provider: vllm", ""), "lacks the key 'provider'"),
         (FULL.replace("max_tokens: 512", "max_tokens: 5.5"), "max_tokens must be a whole number"),
         (FULL.replace("temperature: 0", "temperature: hot"), "temperature must be a number"),
         (FULL.replace("seed: 7", "seed: true"), "seed must be a whole number"),
-        (FULL.replace("model: claude-x-20260101", "model: 5"), "model must be text"),
+        (FULL.replace("model: qwen-x-20260101", "model: 5"), "model must be text"),
         ("[1, 2]", "must have the keys"),
         ("a: [", "not YAML"),
         ("", "must have the keys"),

@@ -1,7 +1,7 @@
 """Reading a prompt/LLM configuration from a YAML file.
 
-provider: anthropic
-model: claude-sonnet-4-5-20250929
+provider: vllm
+model: qwen2.5-7b-instruct
 messages:
   - {role: system, content: "You sort tickets of {{company}}."}
   - {role: user, content: "{{ticket}}"}
