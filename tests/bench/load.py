@@ -1,0 +1,71 @@
+"""The client of bench_unary, in a process of its own: runs the loads it reads from stdin.
+
+One JSON object a line in, one out. Messages stay bytes on this side, for ours and for the peer.
+"""
+
+import asyncio
+import itertools
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+COUNTER = b"10000000"
+"""Wherever a request has these digits it gets new ones of the same length for each call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`at_once` callers, each sending its next request when the one before is answered."""
+
+    endpoint: str
+    method: str
+    requests: list[bytes]
+    at_once: int
+    seconds: float
+    latencies_ms: list[float] = field(default_factory=list)
+
+    async def run(self, counter: Iterator[int]) -> dict[str, Any]:
+        """Rate per second, and p50 and p99 in milliseconds, of all calls begun within the time."""
+        async with grpc.aio.insecure_channel(self.endpoint) as channel:
+            call: Any = channel.unary_unary(self.method)
+            first = await call(self._request(0, counter), wait_for_ready=True, timeout=30)
+            began = time.perf_counter()
+            callers = (self._call(call, n, counter, began) for n in range(self.at_once))
+            await asyncio.gather(*callers)
+            took_s = time.perf_counter() - began
+        return {
+            "calls": len(self.latencies_ms),
+            "rate": len(self.latencies_ms) / took_s,
+            "p50_ms": statistics.median(self.latencies_ms),
+            "p99_ms": statistics.quantiles(self.latencies_ms, n=100)[98],
+            "request_bytes": len(self.requests[0]),
+            "response_bytes": len(first),
+        }
+
+    async def _call(self, call: Any, caller: int, counter: Iterator[int], began: float) -> None:
+        while (sent := time.perf_counter()) < began + self.seconds:
+            await call(self._request(caller, counter))
+            self.latencies_ms.append((time.perf_counter() - sent) * 1000)
+
+    def _request(self, caller: int, counter: Iterator[int]) -> bytes:
+        request = self.requests[caller % len(self.requests)]
+        return request.replace(COUNTER, b"%d" % next(counter)) if COUNTER in request else request
+
+
+async def main() -> None:
+    """Run loads until stdin ends."""
+    counter = itertools.count(int(COUNTER) + 1)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        asked = json.loads(line)
+        asked["requests"] = [bytes.fromhex(request) for request in asked["requests"]]
+        print(json.dumps(await Load(**asked).run(counter)), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

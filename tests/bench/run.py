@@ -1,0 +1,46 @@
+"""`make bench`: every bench, one table, the figures in build/bench/NAME.json.
+
+It measures and does not judge: the exit code is 0 whatever the figures are.
+"""
+
+import argparse
+from collections.abc import Awaitable, Callable
+
+import bench_artifacts
+import bench_unary
+import report
+import rig
+
+_Bench = Callable[[bool], Awaitable[list[report.Figure]]]
+
+
+async def _unary(quick: bool) -> list[report.Figure]:
+    return await (bench_unary.measure("", 1, 0.3) if quick else bench_unary.measure("", 5, 2))
+
+
+async def _artifacts(quick: bool) -> list[report.Figure]:
+    return await (bench_artifacts.measure(32, 1) if quick else bench_artifacts.measure(1024, 3))
+
+
+BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts}
+
+
+async def main() -> None:
+    """Run the chosen benches."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run; its figures mean little")
+    parser.add_argument("--only", choices=sorted(BENCHES), help="one bench")
+    chosen = parser.parse_args()
+    figures: list[report.Figure] = []
+    for name, measure in BENCHES.items():
+        if chosen.only in (None, name):
+            print(f"measuring {name} ...", flush=True)
+            measured = await measure(chosen.quick)
+            report.keep(measured)
+            figures += measured
+    print(f"\n{report.table(figures)}\n\n{bench_unary.latencies(figures)}")
+    print(f"\nEach figure is in {report.OUTPUT.relative_to(report.ROOT)}/NAME.json.")
+
+
+if __name__ == "__main__":
+    rig.main(main)
