@@ -96,6 +96,30 @@ async def test_the_later_of_two_streams_takes_the_part_and_the_earlier_is_aborte
 
 
 @pytest.mark.parametrize("size", [PART, 2 * PART], ids=["one-part", "two-parts"])
+async def test_a_stream_cannot_finish_a_part_that_a_later_one_has_begun(
+    replica: uploading.Replica, other: uploading.Replica, size: int
+) -> None:
+    content, wrong = uploading.content_of(size), uploading.content_of(size, seed=8)
+    upload = await replica.start(content)
+    early, late = uploading.Feed(), uploading.Feed()
+    right, bad = uploading.pieces_of(content), uploading.pieces_of(wrong)
+    early.send(bad[:2])
+    losing = asyncio.create_task(replica.write(upload.name, early))
+    await uploading.until(lambda: replica.uploads.memory.used_bytes == PART)
+    late.send(right[:2])
+    winning = asyncio.create_task(other.write(upload.name, late))
+    await uploading.until(lambda: other.uploads.memory.used_bytes == PART)
+    early.send(bad[2:])
+    with pytest.raises(errors.Aborted):
+        await losing
+    assert (await other.get(upload.name)).persisted == ()
+    late.send(right[2:])
+    await winning
+    assert (await other.complete(upload.name)).state is COMMITTED
+    assert await other.read(upload.digest) == content
+
+
+@pytest.mark.parametrize("size", [PART, 2 * PART], ids=["one-part", "two-parts"])
 async def test_the_bytes_of_a_stream_that_lost_its_part_never_count(
     replica: uploading.Replica,
     other: uploading.Replica,

@@ -8,6 +8,7 @@ from support import faulty_store, memory_store, uploading
 
 from modelkeep.domain import errors, uploads
 from modelkeep.storage import database
+from modelkeep.storage import upload_parts as part_rows
 from modelkeep.storage import uploads as upload_rows
 
 ACTIVE, COMMITTED = uploads.UploadState.ACTIVE, uploads.UploadState.COMMITTED
@@ -162,3 +163,34 @@ async def test_an_upload_given_up_in_the_middle_of_a_stream(
     assert caught.value.reason == "UPLOAD_NOT_ACTIVE"
     assert memory.objects == {}
     assert memory.multiparts == {}
+
+
+async def test_right_bytes_that_were_lost_do_not_vouch_for_wrong_ones_that_were_stored(
+    replica: uploading.Replica, faulty: faulty_store.FaultyBlobStore
+) -> None:
+    content = uploading.content_of(3 * PART)
+    wrong = bytes(PART) + content[PART:]
+    upload = await replica.start(content)
+    faulty.fail("put_part")
+    with pytest.raises(errors.Unavailable):
+        await replica.write(upload.name, uploading.pieces_of(content, 0, PART))
+    await replica.write(upload.name, uploading.pieces_of(wrong))
+    with pytest.raises(errors.DataLoss) as caught:
+        await replica.complete(upload.name)
+    assert caught.value.reason == "DIGEST_MISMATCH"
+
+
+async def test_parts_recorded_slowly_are_still_not_read_back(
+    replica: uploading.Replica,
+    faulty: faulty_store.FaultyBlobStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = part_rows.record
+
+    async def slow(*arguments: object, **named: object) -> bool:
+        await asyncio.sleep(0.05)  # time enough for both parts to be recorded at once
+        return await real(*arguments, **named)
+
+    monkeypatch.setattr(part_rows, "record", slow)
+    assert (await replica.push(uploading.content_of(2 * PART))).state is COMMITTED
+    assert "read" not in faulty.calls

@@ -144,10 +144,12 @@ async def test_a_running_digest_answers_only_for_parts_in_order(hasher: hashing.
 async def test_a_running_digest_says_nothing_before_all_but_one_part_are_durable(
     hasher: hashing.Hasher,
 ) -> None:
-    digest = hashing.RunningDigest(2)
-    for number in (1, 2):
+    digest = hashing.RunningDigest(3)
+    for number in (1, 2, 3):
         await digest.advance(hasher, number, [b"x"])
-    assert digest.whole_with_one_more() == ""
+    for expected in (False, False, True):
+        assert bool(digest.whole_with_one_more()) is expected
+        digest.recorded()
 
 
 async def reserved(memory: budget.MemoryBudget, size: int) -> "asyncio.Task[None]":

@@ -85,7 +85,8 @@ class RunningDigest:
     """SHA-256 of a blob whose parts this process hashes and stores one after another.
 
     It is the digest of what the store has only if each part's bytes were hashed once, in order,
-    and became durable by the same attempt; `spoil` it as soon as that is not so.
+    and became durable by the same attempt: `recorded` counts those that did, `spoil` ends it as
+    soon as one did not, and either alone keeps a wrong digest from being answered.
     """
 
     def __init__(self, count: int) -> None:

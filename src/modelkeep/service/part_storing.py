@@ -86,6 +86,7 @@ class StoringLine:
         finally:
             self._shared.memory.release(part.reserved_bytes)
         if before is not None:
+            # Were two recorded at once, neither would be the last that the digest waits for.
             await asyncio.wait([before])
         await storing.record()
 
