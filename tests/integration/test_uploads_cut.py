@@ -102,7 +102,7 @@ async def test_a_stream_cannot_finish_a_part_that_a_later_one_has_begun(
     content, wrong = uploading.content_of(size), uploading.content_of(size, seed=8)
     upload = await replica.start(content)
     early, late = uploading.Feed(), uploading.Feed()
-    right, bad = uploading.pieces_of(content), uploading.pieces_of(wrong)
+    right, bad = uploading.pieces_of(content), uploading.pieces_of(wrong, 0, PART)
     early.send(bad[:2])
     losing = asyncio.create_task(replica.write(upload.name, early))
     await uploading.until(lambda: replica.uploads.memory.used_bytes == PART)
