@@ -66,10 +66,12 @@ bench: $(STAMP) ## Measure against the direct path, in one run; figures in build
 e2e: $(STAMP) ## Run every command of the documentation for real (grpcurl needs go)
 	@$(BIN)/python -m pytest tests/e2e
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-package modelkeep --custom-compile-command "make lock" pyproject.toml
+
 lock: $(STAMP) ## Resolve the dependencies again
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--all-extras --group dev --no-emit-package modelkeep --custom-compile-command "make lock" \
-		pyproject.toml -o deploy/requirements.lock
+	@$(LOCK) --all-extras --group dev -o deploy/requirements.lock
+	@echo 'setuptools>=77' | $(LOCK) - --extra server -c deploy/requirements.lock -o deploy/requirements-server.lock
 
 clean: ## Remove everything that was built
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
