@@ -8,6 +8,7 @@ import filecmp
 import json
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -195,7 +196,7 @@ def main() -> int:
     except KeyboardInterrupt:
         board.failed("interrupted; everything that was started has ended")
         return 130
-    except storyboard.Broken as broken:
+    except (storyboard.Broken, subprocess.SubprocessError) as broken:
         board.failed(str(broken))
         return 1
     finally:
