@@ -12,17 +12,14 @@ from modelkeep.blobs import metered, s3, s3_connection, store, verifying
 
 _POOL_THREADS = 4
 _CONFIGURED = "MODELKEEP_TEST_S3_"
-STORES = ("seaweedfs", "configured")
+STORES = ("seaweedfs", "configured") if f"{_CONFIGURED}ENDPOINT" in os.environ else ("seaweedfs",)
 STACKS = ("plain", "metered", "verifying", "faulty", "verifying-metered")
 
 
 def _configured_settings(bucket: str) -> s3_connection.S3Settings:
     """The server that MODELKEEP_TEST_S3_ENDPOINT, _ACCESS_KEY, _SECRET_KEY, _SECURE point at."""
-    endpoint = os.environ.get(f"{_CONFIGURED}ENDPOINT")
-    if not endpoint:
-        pytest.skip(f"{_CONFIGURED}ENDPOINT points at no other S3 server")
     return s3_connection.S3Settings(
-        endpoint=endpoint,
+        endpoint=os.environ[f"{_CONFIGURED}ENDPOINT"],
         access_key=os.environ[f"{_CONFIGURED}ACCESS_KEY"],
         secret_key=os.environ[f"{_CONFIGURED}SECRET_KEY"],
         secure=os.environ.get(f"{_CONFIGURED}SECURE", "true") == "true",
