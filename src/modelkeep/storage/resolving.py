@@ -26,7 +26,8 @@ AND ($5 OR NOT v.prerelease) {_BY_SEMVER}"""
 BY_RANGE_THEN = f"""{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.semver_key >= $4
 AND v.semver_key < $5 AND ($6 OR NOT v.prerelease) {_BY_SEMVER}"""
 BY_ALIAS = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
-WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $3 AND x.valid_to IS NULL"""
+WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $3 AND x.valid_to IS NULL
+AND {_NOW}"""
 BY_ALIAS_THEN = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
 WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $4 AND {_HELD_THEN}
 ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""

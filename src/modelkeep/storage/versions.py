@@ -50,6 +50,12 @@ finalized_at = now(), updated_at = now(), revision = revision + 1 WHERE version_
 DELETE = """
 UPDATE version SET state = 'deleted', deleted_from = state, deleted_at = now(),
 updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
+QUARANTINE = """
+UPDATE version SET state = 'quarantined', quarantine_reason = $2, updated_at = now(),
+revision = revision + 1 WHERE version_id = $1"""
+RELEASE = """
+UPDATE version SET state = 'ready', quarantine_reason = '', updated_at = now(),
+revision = revision + 1 WHERE version_id = $1"""
 RESTORE = """
 UPDATE version SET state = deleted_from, deleted_from = NULL, deleted_at = NULL,
 updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
@@ -174,6 +180,16 @@ async def seal(
 async def delete(connection: database.Connection, version_id: int) -> None:
     """Delete a version softly."""
     await connection.execute(DELETE, version_id)
+
+
+async def quarantine(connection: database.Connection, version_id: int, reason: str) -> None:
+    """Set a ready version aside."""
+    await connection.execute(QUARANTINE, version_id, reason)
+
+
+async def release(connection: database.Connection, version_id: int) -> None:
+    """Make a quarantined version ready again."""
+    await connection.execute(RELEASE, version_id)
 
 
 async def restore(connection: database.Connection, version_id: int) -> None:
