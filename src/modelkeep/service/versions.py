@@ -21,7 +21,7 @@ from modelkeep.domain import (
     versions,
 )
 from modelkeep.service import changes
-from modelkeep.storage import codec, database, resolving
+from modelkeep.storage import codec, database, lookups
 from modelkeep.storage import files as file_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as rows
@@ -33,6 +33,7 @@ class Versions:
     def __init__(self, db: database.Database) -> None:
         self._db = db
         self._changes = changes.Changes(db)
+        self._lookups = lookups.Lookups(db)
 
     async def create(
         self,
@@ -55,16 +56,14 @@ class Versions:
     async def get(self, caller: callers.Caller, name: names.VersionName) -> versions.Version:
         """Read a version, deleted or not; raises `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, name)
-        async with self._db.connection() as connection:
-            return (await rows.get(connection, name)).version
+        return await self._lookups.get(name)
 
     async def resolve(
         self, caller: callers.Caller, ref: refs.Ref, as_of: datetime.datetime | None
     ) -> versions.Version:
         """The sealed version a reference means, now or as of an instant; `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, ref.model)
-        async with self._db.connection() as connection:
-            return await resolving.resolve(connection, ref, as_of)
+        return await self._lookups.resolve(ref, as_of)
 
     async def list(
         self,
