@@ -22,10 +22,10 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger()
 
 
-async def migrate(config: Config) -> list[str]:
+async def migrate(database_url: str) -> list[str]:
     """Apply the missing migrations and return their names; raises `config.CannotServe`."""
     with _plainly():
-        return await migrations.migrate(config.database_url)
+        return await migrations.migrate(database_url)
 
 
 async def serve(config: Config, on_ready: Callable[[str], None]) -> None:

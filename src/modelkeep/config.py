@@ -6,13 +6,14 @@ misspelt setting that is silently ignored is found in production.
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 PREFIX = "MODELKEEP_"
 CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
 """Keys that the client reads; the server allows them to be set."""
 TEST_PREFIX = "MODELKEEP_TEST_"
+_DATABASE_KEY = "MODELKEEP_DATABASE_URL"
 DEFAULT_LISTEN = "127.0.0.1:7420"
 
 
@@ -87,9 +88,17 @@ class Config:
     drain_timeout_s: int = 30
 
 
+def database_url(environ: Mapping[str, str]) -> str:
+    """The database alone, for what needs no store; raises `ConfigError`."""
+    _refuse_unknown(environ, _known().keys() | CLIENT_KEYS)
+    if _DATABASE_KEY not in environ:
+        raise ConfigError(f"not set: {_DATABASE_KEY}")
+    return environ[_DATABASE_KEY]
+
+
 def from_environ(environ: Mapping[str, str]) -> Config:
     """Build the configuration, or raise `ConfigError` naming the first thing that is wrong."""
-    known = {PREFIX + f.name.upper(): f for f in fields(Config)}
+    known = _known()
     _refuse_unknown(environ, known.keys() | CLIENT_KEYS)
     values: dict[str, Any] = {}
     for key, setting in known.items():
@@ -104,6 +113,10 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         keys = ", ".join(PREFIX + name.upper() for name in missing)
         raise ConfigError(f"not set: {keys}. `modelkeep dev` needs none of them.")
     return Config(**values)
+
+
+def _known() -> dict[str, Field[Any]]:
+    return {PREFIX + field.name.upper(): field for field in fields(Config)}
 
 
 def _required() -> set[str]:

@@ -81,6 +81,10 @@ async def status_of(
     return grpc.StatusCode.OK
 
 
+PUBLIC = {"GetCapabilities"}
+"""What anybody may call: it tells nothing about what is stored."""
+
+
 async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
     stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +100,10 @@ async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
                     return caller
 
                 monkeypatch.setattr(interceptors, "_authenticate", known)
-                row.append(f"{role}={(await status_of(stubs.channel, method)).name}".ljust(24))
+                status = await status_of(stubs.channel, method)
+                row.append(f"{role}={status.name}".ljust(24))
+                denied = status is grpc.StatusCode.PERMISSION_DENIED
+                assert denied == (role == "nobody" and method.name not in PUBLIC), row
             rows.append(" ".join(row).rstrip())
     actual = "\n".join(rows) + "\n"
     if "MODELKEEP_TEST_ACCEPT" in os.environ:

@@ -78,10 +78,10 @@ def serve(migrate_first: bool) -> None:
 def migrate() -> None:
     """Apply database migrations to the Postgres of MODELKEEP_DATABASE_URL."""
     with _plain_failures():
-        chosen = config.from_environ(os.environ)
+        database_url = config.database_url(os.environ)
         from modelkeep import app  # noqa: PLC0415 - an extra
 
-        applied = asyncio.run(app.migrate(chosen))
+        applied = asyncio.run(app.migrate(database_url))
         for name in applied:
             click.echo(f"applied {name}")
         if not applied:
@@ -92,7 +92,7 @@ async def _serve(chosen: config.Config, *, migrate_first: bool) -> None:
     from modelkeep import app  # noqa: PLC0415 - an extra
 
     if migrate_first:
-        await app.migrate(chosen)
+        await app.migrate(chosen.database_url)
     await app.serve(chosen, _announce)
 
 
