@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import itertools
 import os
 import random
@@ -18,6 +19,7 @@ from modelkeep.domain import errors
 
 MIB = 1 << 20
 PART_BYTES = 5 * MIB  # the smallest that S3 allows before the last
+CLOCKS = datetime.timedelta(minutes=1)  # how far the store's clock may be from ours
 BODY = random.Random(7).randbytes(3 * MIB + 12_345)
 
 
@@ -222,6 +224,56 @@ async def test_a_list_comes_in_pages_by_key(blobs: store.BlobStore) -> None:
         after = page[-1].key
     keys.sort()
     assert pages == [keys[:2], keys[2:4], keys[4:]]
+
+
+async def test_an_object_tells_when_it_was_stored(blobs: store.BlobStore, key: str) -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    await put(blobs, key, b"x")
+    after = datetime.datetime.now(datetime.UTC)
+    (listed,) = await blobs.list_page(key, "", 10)
+    for found in (listed.modified_at, (await blobs.stat(key)).modified_at):
+        assert found is not None
+        assert before - CLOCKS < found < after + CLOCKS
+
+
+async def open_multiparts(
+    blobs: store.BlobStore, prefix: str, limit: int
+) -> list[store.OpenMultipart]:
+    """All of them, page by page."""
+    page = await blobs.list_multiparts(prefix, "", limit)
+    found = list(page.entries)
+    while page.mark:
+        page = await blobs.list_multiparts(prefix, page.mark, limit)
+        assert len(page.entries) <= limit
+        found += page.entries
+    return found
+
+
+async def test_open_multiparts_are_listed_until_they_end(blobs: store.BlobStore) -> None:
+    before = datetime.datetime.now(datetime.UTC)
+    keys = [f"blobs/{uuid.uuid4()}" for _ in range(5)]
+    keys.append(keys[0])  # two of one key
+    opened = [store.OpenMultipart(key, await blobs.start_multipart(key)) for key in keys]
+    for limit in (2, 3, 1000):
+        found = await open_multiparts(blobs, "", limit)
+        ours = [entry for entry in found if entry in opened]
+        assert {entry.multipart_id for entry in ours} == {one.multipart_id for one in opened}
+        for entry in ours:
+            assert entry.started_at is not None
+            assert before - CLOCKS < entry.started_at < before + 10 * CLOCKS
+    of_first = await open_multiparts(blobs, keys[0], 1)
+    assert {entry.key for entry in of_first} == {keys[0]}
+    assert len(of_first) == 2
+    for one in opened:
+        await blobs.abort_multipart(one.key, one.multipart_id)
+    assert not {entry.key for entry in await open_multiparts(blobs, "", 1000)} & set(keys)
+
+
+async def test_a_completed_multipart_is_not_open(blobs: store.BlobStore, key: str) -> None:
+    upload = await blobs.start_multipart(key)
+    tag = await put_part(blobs, key, upload, 1, b"done")
+    await blobs.complete_multipart(key, upload, [tag])
+    assert await open_multiparts(blobs, key, 10) == []
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,11 @@ class FaultyBlobStore:
     async def list_page(self, prefix: str, after: str, limit: int) -> list[store.StoredObject]:
         return await self._call("list_page", lambda: self._inner.list_page(prefix, after, limit))
 
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        return await self._call(
+            "list_multiparts", lambda: self._inner.list_multiparts(prefix, mark, limit)
+        )
+
     async def close(self) -> None:
         await self._inner.close()
 

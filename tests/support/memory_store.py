@@ -1,5 +1,6 @@
 """A blob store in memory that behaves like S3, for tests that want speed and tiny parts."""
 
+import datetime
 import hashlib
 import itertools
 from collections.abc import AsyncGenerator, Sequence
@@ -10,11 +11,15 @@ from modelkeep.service import hashing
 
 
 class MemoryBlobStore:
-    """Keeps `objects` by key and, by multipart id, the parts of what is not completed."""
+    """Keeps `objects` by key and, by multipart id, the parts of what is not completed.
+
+    `modified_at` has an instant for each key and each multipart id; a test may move it back.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.multiparts: dict[str, dict[int, bytes]] = {}
+        self.modified_at: dict[str, datetime.datetime] = {}
         self.parts_put: list[tuple[str, int]] = []
         self._ids = itertools.count(1)
 
@@ -23,11 +28,13 @@ class MemoryBlobStore:
 
     async def put(self, key: str, body: store.Buffers, crc32c: int) -> None:
         self.objects[key] = _checked(body, crc32c)
+        self.modified_at[key] = _now()
         self.parts_put.append((key, 1))
 
     async def start_multipart(self, key: str) -> str:
         multipart_id = f"{key}#{next(self._ids)}"
         self.multiparts[multipart_id] = {}
+        self.modified_at[multipart_id] = _now()
         return multipart_id
 
     async def put_part(
@@ -51,6 +58,7 @@ class MemoryBlobStore:
             if part.number not in stored or _etag(stored[part.number]) != part.etag:
                 raise errors.FailedPrecondition("InvalidPart", reason="STORE_REFUSED")
         self.objects[key] = b"".join(stored[part.number] for part in parts)
+        self.modified_at[key] = _now()
         del self.multiparts[multipart_id]
 
     async def abort_multipart(
@@ -61,7 +69,7 @@ class MemoryBlobStore:
         self.multiparts.pop(multipart_id, None)
 
     async def stat(self, key: str) -> store.StoredObject:
-        return store.StoredObject(key, len(self._object(key)))
+        return store.StoredObject(key, len(self._object(key)), self.modified_at[key])
 
     async def read(
         self,
@@ -82,7 +90,18 @@ class MemoryBlobStore:
 
     async def list_page(self, prefix: str, after: str, limit: int) -> list[store.StoredObject]:
         keys = sorted(key for key in self.objects if key.startswith(prefix) and key > after)
-        return [store.StoredObject(key, len(self.objects[key])) for key in keys[:limit]]
+        return [
+            store.StoredObject(key, len(self.objects[key]), self.modified_at[key])
+            for key in keys[:limit]
+        ]
+
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        found = sorted(id_ for id_ in self.multiparts if id_.startswith(prefix) and id_ > mark)
+        entries = [
+            store.OpenMultipart(id_.rpartition("#")[0], id_, self.modified_at[id_])
+            for id_ in found[:limit]
+        ]
+        return store.MultipartPage(entries, found[limit - 1] if len(found) > limit else "")
 
     async def close(self) -> None:
         """Nothing to release."""
@@ -91,6 +110,10 @@ class MemoryBlobStore:
         if key not in self.objects:
             raise errors.NotFound(f"no object {key}")
         return self.objects[key]
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 def _checked(body: store.Buffers, crc32c: int) -> bytes:

@@ -100,6 +100,11 @@ class MeteredBlobStore:
         with self._metered("list_page"):
             return await self._inner.list_page(prefix, after, limit)
 
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        """See `store.BlobStore.list_multiparts`."""
+        with self._metered("list_multiparts"):
+            return await self._inner.list_multiparts(prefix, mark, limit)
+
     async def close(self) -> None:
         """See `store.BlobStore.close`."""
         await self._inner.close()

@@ -114,6 +114,12 @@ class S3BlobStore:
         """See `store.BlobStore.list_page`."""
         return await self._run(functools.partial(self._list, prefix, after, limit))
 
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        """See `store.BlobStore.list_multiparts`."""
+        return await self._run(
+            functools.partial(self._uploads.list_multiparts, prefix, mark, limit)
+        )
+
     async def close(self) -> None:
         """Take no more calls, wait for those under way, release connections and threads."""
         self._pool.shutdown(wait=False)
@@ -178,14 +184,14 @@ class S3BlobStore:
 
     def _stat(self, key: str) -> store.StoredObject:
         found = self._client.stat_object(self._settings.bucket, key)
-        return store.StoredObject(key, found.size or 0)
+        return store.StoredObject(key, found.size or 0, found.last_modified)
 
     def _list(self, prefix: str, after: str, limit: int) -> list[store.StoredObject]:
         found = self._client.list_objects(
             self._settings.bucket, prefix=prefix, recursive=True, start_after=after or None
         )
         return [
-            store.StoredObject(entry.object_name or "", entry.size or 0)
+            store.StoredObject(entry.object_name or "", entry.size or 0, entry.last_modified)
             for entry in itertools.islice(found, limit)
         ]
 

@@ -5,12 +5,14 @@ UNSIGNED-PAYLOAD and send `x-amz-checksum-crc32c`, which the store checks agains
 """
 
 import base64
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from urllib import parse
 from xml.etree import ElementTree as ET
 
 import minio.credentials.credentials
+import minio.datatypes
 import minio.error
 import minio.helpers
 import minio.signer
@@ -110,10 +112,21 @@ class SignedRequests:
         """AbortMultipartUpload."""
         self._send("DELETE", key, query={"uploadId": multipart_id})
 
+    def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        """ListMultipartUploads; a mark is the two markers that the store gave."""
+        query = {"uploads": "", "max-uploads": str(limit), "encoding-type": "url"}
+        if prefix:
+            query["prefix"] = prefix
+        query |= json.loads(mark) if mark else {}
+        answer = self._send("GET", None, query=query)
+        listed = minio.datatypes.ListMultipartUploadsResult(answer)
+        entries = [_open_multipart(upload) for upload in listed.uploads]
+        return store.MultipartPage(entries, _mark(answer) if listed.is_truncated else "")
+
     def _send(
         self,
         method: str,
-        key: str,
+        key: str | None,
         *,
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
@@ -158,6 +171,19 @@ class SignedRequests:
 def crc32c_text(crc32c: int) -> str:
     """The checksum as S3 writes it: base64 of the four bytes, most significant first."""
     return base64.b64encode(crc32c.to_bytes(4, "big")).decode()
+
+
+def _open_multipart(upload: minio.datatypes.Upload) -> store.OpenMultipart:
+    return store.OpenMultipart(upload.object_name, upload.upload_id or "", upload.initiated_time)
+
+
+def _mark(answer: urllib3.BaseHTTPResponse) -> str:
+    # SeaweedFS gives the second marker only; AWS and MinIO give both. Each is sent back as given.
+    listed = _xml(answer)
+    key = minio.xml.findtext(listed, "NextKeyMarker")
+    multipart_id = minio.xml.findtext(listed, "NextUploadIdMarker")
+    markers = {"upload-id-marker": multipart_id or ""}
+    return json.dumps(markers | ({"key-marker": parse.unquote_plus(key)} if key else {}))
 
 
 def _part_list(parts: Iterable[store.PartTag]) -> bytes:

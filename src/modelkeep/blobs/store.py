@@ -9,8 +9,9 @@ A cancelled call returns only when no byte of its body is in use any more: the c
 reuse or release the buffers.
 """
 
+import datetime
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 Buffers = Sequence[bytes | memoryview]
@@ -34,10 +35,28 @@ class PartTag:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as the store lists it."""
+    """An object as the store lists it; `modified_at` is None if the store does not say."""
 
     key: str
     size_bytes: int
+    modified_at: datetime.datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenMultipart:
+    """A multipart upload that is neither completed nor aborted."""
+
+    key: str
+    multipart_id: str
+    started_at: datetime.datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartPage:
+    """Some open multipart uploads, and the mark that the next page begins at; '' for no more."""
+
+    entries: Sequence[OpenMultipart]
+    mark: str
 
 
 class BlobStore(Protocol):
@@ -72,7 +91,7 @@ class BlobStore(Protocol):
         """Forget a multipart upload and its parts; no error if it is already gone."""
 
     async def stat(self, key: str) -> StoredObject:
-        """Size of one object."""
+        """Size of one object, and when it was stored."""
 
     def read(
         self,
@@ -95,6 +114,14 @@ class BlobStore(Protocol):
 
     async def list_page(self, prefix: str, after: str, limit: int) -> list[StoredObject]:
         """Objects whose key starts with `prefix` and sorts after `after`, at most `limit`."""
+
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> MultipartPage:
+        """Open multipart uploads of keys that start with `prefix`, at most `limit` at a time.
+
+        Their order, and the mark that a page ends with, are the store's own. A page may have fewer
+        entries, even none, and still be followed by others. Some stores (MinIO) know no prefixes
+        but '' and a whole key.
+        """
 
     async def close(self) -> None:
         """Release connections and threads."""

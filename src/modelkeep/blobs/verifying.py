@@ -74,6 +74,10 @@ class VerifyingBlobStore:
         """See `store.BlobStore.list_page`."""
         return await self._inner.list_page(prefix, after, limit)
 
+    async def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
+        """See `store.BlobStore.list_multiparts`."""
+        return await self._inner.list_multiparts(prefix, mark, limit)
+
     async def close(self) -> None:
         """See `store.BlobStore.close`; the pool is the caller's."""
         await self._inner.close()
