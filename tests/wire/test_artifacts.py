@@ -100,7 +100,8 @@ async def test_a_file_of_a_sealed_version_is_read_by_its_path(stubs: wire.Stubs,
         path="a b/w@1.onnx", digest=wire_uploads.digest_of(b"weights"), size_bytes=7
     )
     name = f"{draft.version.name}/files/a b/w@1.onnx"
-    await expect_read(stubs, name, grpc.StatusCode.NOT_FOUND)
+    failure = await expect_read(stubs, name, grpc.StatusCode.FAILED_PRECONDITION)
+    assert (failure.reason, failure.metadata["state"]) == ("VERSION_NOT_READY", "draft")
     await stubs.registry.FinalizeVersion(
         registry_service_pb2.FinalizeVersionRequest(name=draft.version.name, files=[file])
     )
@@ -138,11 +139,17 @@ async def test_bytes_that_rotted_in_the_store_are_never_read_to_their_end(
     s3.client().put_object(bucket, entry.object_name, io.BytesIO(rotten), len(rotten))
     call = stubs.artifact.ReadBlob(pb.ReadBlobRequest(name=blob_name(content)))
     received = 0
-    while received < len(content) - MIB:
+    while received < PART - MIB:
         received += len((await call.read()).data)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call.read()
-    assert caught.value.code() is grpc.StatusCode.DATA_LOSS
+    failure = wire.failure_of(caught.value)
+    assert (failure.code, failure.reason) == (grpc.StatusCode.DATA_LOSS, "BLOB_DAMAGED_IN_STORE")
+    assert (failure.metadata["offset"], failure.metadata["length"]) == ("0", str(PART))
+    # Parts that are sound can be had, and nothing else tells of the store's own names.
+    found, _ = await wire_uploads.read(stubs, blob_name(content), offset=PART)
+    assert found == content[PART:]
+    assert entry.object_name not in failure.message
 
 
 async def test_a_damaged_chunk_is_data_loss_and_its_part_is_sent_again(

@@ -4,14 +4,20 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 import google_crc32c
+import structlog
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import blobs, errors, limits, names
-from modelkeep.storage import database
+from modelkeep.domain import blobs, errors, limits, names, uploads, versions
+from modelkeep.service import soundness
+from modelkeep.storage import database, rot
 from modelkeep.storage import files as rows
 from modelkeep.storage import namespaces as namespace_rows
+from modelkeep.storage import versions as version_rows
+
+Name = names.BlobName | names.FileName
+_log = structlog.get_logger()
 
 
 class Artifacts:
@@ -26,7 +32,8 @@ class Artifacts:
     ) -> tuple[str, ...]:
         """Those digests that the namespace does not hold, each once, in the order asked.
 
-        Raises `errors.NotFound` (namespace).
+        What the store is known to have lost or damaged counts as missing, so that a push repairs
+        it. Raises `errors.NotFound` (namespace).
         """
         policy.require(caller, policy.Action.FIND_BLOB, parent)
         async with self._db.connection() as connection:
@@ -35,41 +42,68 @@ class Artifacts:
         return wanted.without(held)
 
     async def read(
-        self, caller: callers.Caller, name: names.BlobName | names.FileName, span: blobs.Span
+        self, caller: callers.Caller, name: Name, span: blobs.Span
     ) -> AsyncGenerator[blobs.Chunk, None]:
         """Yield a span of a blob in chunks; at least one, which tells what the blob is.
 
-        A whole blob is checked against its CRC32C before its last chunk is yielded. Raises
-        `errors.NotFound`, `errors.OutOfRange`, `errors.DataLoss`.
+        Every part that lies wholly in the span is checked against its CRC32C before its last chunk
+        is yielded. Raises `errors.NotFound`, `errors.FailedPrecondition` (the file's version is not
+        ready), `errors.OutOfRange`, `errors.DataLoss` naming the file and where it is damaged.
         """
         policy.require(caller, policy.Action.READ_BLOB, name)
-        async with self._db.connection() as connection:
-            found = await rows.get_blob(connection, name)
+        found = await self._find(name)
         blob: blobs.Descriptor | None = blobs.Descriptor(found.digest, found.size_bytes)
         length = span.length_in(found.size_bytes)
         if length == 0:
             yield blobs.Chunk(span.offset, b"", 0, blob)
-        whole = found.crc32c if length == found.size_bytes else None
-        offset = span.offset
-        # The store reads ahead by itself, so it is busy while we wait for the caller.
-        reading = self._blobs.read(found.storage_key, offset, length, limits.CHUNK_BYTES, whole)
-        async with contextlib.aclosing(_present(reading, name)) as contents:
-            async for content in contents:
-                # 50 us for a MiB: a hop to a thread would cost more.
-                yield blobs.Chunk(offset, content, google_crc32c.value(content), blob)
-                offset, blob = offset + len(content), None
-
-
-async def _present(
-    reading: AsyncGenerator[bytes, None], name: names.Resource
-) -> AsyncGenerator[bytes, None]:
-    """The same bytes; an object that is gone is a loss, for its blob is in our books."""
-    try:
+        reading = self._checked(name, found, uploads.ByteRange(span.offset, span.offset + length))
         async with contextlib.aclosing(reading):
-            async for content in reading:
-                yield content
-    except errors.NotFound as error:
-        raise errors.DataLoss(
-            f"the store has lost the bytes of {name}; restore its bucket from a backup",
-            reason="BLOB_LOST_BY_STORE",
-        ) from error
+            async for chunk in reading:
+                yield blobs.Chunk(chunk.offset, chunk.content, chunk.crc32c, blob)
+                blob = None
+
+    async def _find(self, name: Name) -> rows.StoredBlob:
+        async with self._db.connection() as connection:
+            try:
+                return await rows.get_blob(connection, name)
+            except errors.NotFound:
+                if isinstance(name, names.FileName):
+                    stored = await version_rows.get(connection, name.version)
+                    versions.require_state(stored.version, versions.VersionState.READY, "read")
+                raise
+
+    async def _checked(
+        self, name: Name, blob: rows.StoredBlob, span: uploads.ByteRange
+    ) -> AsyncGenerator[blobs.Chunk, None]:
+        """The chunks of a span; what the store lost or damaged is a loss of that file or blob."""
+        check, offset = soundness.PartCheck(blob, span.start), span.start
+        # The store reads ahead by itself, so it is busy while we wait for the caller.
+        reading = self._blobs.read(
+            blob.storage_key, span.start, span.end - span.start, limits.CHUNK_BYTES
+        )
+        try:
+            async with contextlib.aclosing(reading):
+                async for content in reading:
+                    # Twice 50 us for a MiB: a hop to a thread would cost more.
+                    if (wrong := check.follow(content)) is not None:
+                        raise await self._loss(name, blob, soundness.damaged(wrong))
+                    yield blobs.Chunk(offset, content, google_crc32c.value(content))
+                    offset += len(content)
+        except errors.NotFound as error:
+            raise await self._loss(name, blob, soundness.lost(blob)) from error
+        except errors.DataLoss as error:
+            if error.reason != errors.DataLoss.reason:
+                raise
+            rest = uploads.ByteRange(offset, blob.size_bytes)
+            raise await self._loss(name, blob, soundness.cut(rest)) from error
+
+    async def _loss(
+        self, name: Name, blob: rows.StoredBlob, damage: soundness.Damage
+    ) -> errors.DataLoss:
+        """The error that tells the caller; the scrub is told too."""
+        try:
+            async with self._db.connection() as connection:
+                await rot.suspect(connection, name.namespace, blob)
+        except errors.Unavailable as error:
+            _log.warning("blob.suspicion_lost", blob=blob.digest, error=error.message)
+        return soundness.loss(name, blob, damage)

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import google_crc32c
@@ -187,9 +187,8 @@ class Settling:
 
     async def _commit(self, stored: rows.Stored, finding: Finding, change: changes.Change) -> None:
         upload = stored.upload
-        blob = blob_rows.StoredBlob(
-            upload.digest, upload.layout.size_bytes, stored.storage_key, finding.crc32c
-        )
+        parts = await part_rows.list_all(change.connection, self.name)
+        blob = _blob(stored, finding, parts)
         fresh = await blob_rows.insert_blob(
             change.connection, stored.namespace_id, blob, upload.creator
         )
@@ -266,6 +265,21 @@ def _judged(upload: uploads.Upload, finding: Finding) -> Finding:
         return finding
     failure = f"its bytes have digest {finding.sha256} instead of {upload.digest}"
     return dataclasses.replace(finding, failure=failure, failure_reason="DIGEST_MISMATCH")
+
+
+def _blob(
+    stored: rows.Stored, finding: Finding, parts: Sequence[part_rows.Part]
+) -> blob_rows.StoredBlob:
+    """What is kept of a verified upload; the parts' checksums tell later where it is damaged."""
+    layout = stored.upload.layout
+    blob = blob_rows.StoredBlob(
+        stored.upload.digest, layout.size_bytes, stored.storage_key, finding.crc32c
+    )
+    # Of one part the whole's checksum says as much; parts that do not add up say nothing.
+    if not 1 < len(parts) == layout.count or crc32c_of(layout, parts) != finding.crc32c:
+        return blob
+    crc32cs = tuple(part.crc32c for part in parts)
+    return dataclasses.replace(blob, part_size_bytes=layout.part_size_bytes, part_crc32cs=crc32cs)
 
 
 def crc32c_of(layout: uploads.Layout, parts: Iterable[part_rows.Part]) -> int:

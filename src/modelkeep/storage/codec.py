@@ -1,6 +1,8 @@
 """Domain values as JSON text, and digests as bytes."""
 
 import functools
+import struct
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import pydantic
@@ -54,3 +56,13 @@ def digest_bytes(digest: str) -> bytes:
 def digest_text(digest: bytes | None) -> str:
     """`sha256:{hex}`, or '' for None."""
     return f"{_DIGEST_PREFIX}{digest.hex()}" if digest else ""
+
+
+def crc32cs_bytes(crc32cs: Sequence[int]) -> bytes:
+    """Checksums as 4 bytes each, most significant first."""
+    return struct.pack(f">{len(crc32cs)}I", *crc32cs)
+
+
+def crc32cs_from_bytes(packed: bytes) -> tuple[int, ...]:
+    """The checksums that `crc32cs_bytes` packed."""
+    return struct.unpack(f">{len(packed) // 4}I", packed)

@@ -10,17 +10,23 @@ INSERT_FILES = """
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
 SELECT $1, $2, * FROM unnest($3::text[], $4::bytea[], $5::bigint[], $6::text[])"""
 FIND_BLOBS = """
-SELECT digest, size_bytes FROM blob WHERE namespace_id = $1 AND digest = ANY($2::bytea[])"""
+SELECT digest, size_bytes FROM blob
+WHERE namespace_id = $1 AND digest = ANY($2::bytea[]) AND rotten_at IS NULL"""
 LOCK_BLOBS = f"{FIND_BLOBS} FOR KEY SHARE"
 INSERT_BLOB = """
-INSERT INTO blob (namespace_id, digest, size_bytes, storage_key, crc32c, creator)
-VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (namespace_id, digest) DO NOTHING
+INSERT INTO blob AS b (namespace_id, digest, size_bytes, storage_key, crc32c, creator,
+part_size_bytes, part_crc32cs)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (namespace_id, digest) DO UPDATE
+SET storage_key = excluded.storage_key, crc32c = excluded.crc32c, verified_at = now(),
+part_size_bytes = excluded.part_size_bytes, part_crc32cs = excluded.part_crc32cs,
+rotten_at = NULL, rot = '' WHERE b.rotten_at IS NOT NULL
 RETURNING storage_key"""
-GET_BLOB = """
-SELECT b.digest, b.size_bytes, b.storage_key, b.crc32c FROM blob b
+BLOB = "b.digest, b.size_bytes, b.storage_key, b.crc32c, b.part_size_bytes, b.part_crc32cs"
+GET_BLOB = f"""
+SELECT {BLOB} FROM blob b
 JOIN namespace n USING (namespace_id) WHERE n.name = $1 AND b.digest = $2"""
-GET_FILE_BLOB = """
-SELECT b.digest, b.size_bytes, b.storage_key, b.crc32c FROM version_file f
+GET_FILE_BLOB = f"""
+SELECT {BLOB} FROM version_file f
 JOIN version v USING (version_id) JOIN model m ON m.model_id = v.model_id
 JOIN namespace n ON n.namespace_id = v.namespace_id
 JOIN blob b ON b.namespace_id = f.namespace_id AND b.digest = f.digest
@@ -32,12 +38,17 @@ WHERE version_id = $1 AND path > $2 ORDER BY path LIMIT $3"""
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """Verified bytes: what they are, and where the store keeps them."""
+    """Verified bytes: what they are, and where the store keeps them.
+
+    `part_crc32cs` are those of its parts of `part_size_bytes`; empty if only the whole's is known.
+    """
 
     digest: str
     size_bytes: int
     storage_key: str
     crc32c: int
+    part_size_bytes: int = 0
+    part_crc32cs: tuple[int, ...] = ()
 
 
 async def insert_all(
@@ -61,7 +72,7 @@ async def insert_all(
 async def find_blob_sizes(
     connection: database.Connection, namespace_id: int, digests: Sequence[str], *, lock: bool
 ) -> dict[str, int]:
-    """Sizes in bytes of those of the digests that the namespace holds.
+    """Sizes in bytes of those of the digests that the namespace holds, as far as it knows sound.
 
     With `lock` nobody can delete these blobs before the end of the transaction.
     """
@@ -73,7 +84,7 @@ async def find_blob_sizes(
 async def insert_blob(
     connection: database.Connection, namespace_id: int, blob: StoredBlob, creator: str
 ) -> bool:
-    """Insert a verified blob; False if the namespace holds that digest already."""
+    """Insert a verified blob, or replace a rotten one; False if the namespace holds it sound."""
     inserted = await connection.fetchval(
         INSERT_BLOB,
         namespace_id,
@@ -82,6 +93,8 @@ async def insert_blob(
         blob.storage_key,
         blob.crc32c,
         creator,
+        blob.part_size_bytes,
+        codec.crc32cs_bytes(blob.part_crc32cs),
     )
     return inserted is not None
 
@@ -99,9 +112,7 @@ async def get_blob(
         )
     if row is None:
         raise errors.NotFound(f"{name} does not exist", resource=name)
-    return StoredBlob(
-        codec.digest_text(row["digest"]), row["size_bytes"], row["storage_key"], row["crc32c"]
-    )
+    return blob_from_row(row)
 
 
 async def list_page(
@@ -115,4 +126,16 @@ async def list_page(
 def _file_from_row(row: database.Row) -> manifests.File:
     return manifests.File(
         row["path"], codec.digest_text(row["digest"]), row["size_bytes"], row["media_type"]
+    )
+
+
+def blob_from_row(row: database.Row) -> StoredBlob:
+    """The value of a row that has the columns of a blob."""
+    return StoredBlob(
+        codec.digest_text(row["digest"]),
+        row["size_bytes"],
+        row["storage_key"],
+        row["crc32c"],
+        row["part_size_bytes"],
+        codec.crc32cs_from_bytes(row["part_crc32cs"]),
     )

@@ -1,0 +1,115 @@
+"""What is known of the soundness of stored blobs, and who re-reads which of them."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelkeep.domain import names
+from modelkeep.storage import codec, database, files
+
+# The oldest first. A blob somebody found unsound has an age without end.
+CLAIM = f"""
+UPDATE blob b SET reading_until = now() + $2::interval FROM namespace n
+WHERE n.namespace_id = b.namespace_id AND (b.namespace_id, b.digest) = (
+    SELECT namespace_id, digest FROM blob
+    WHERE verified_at < now() - $1::interval AND reading_until < now()
+    ORDER BY verified_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING n.name AS namespace, b.rotten_at IS NOT NULL AS rotten, {files.BLOB}"""
+_BLOB = """FROM namespace n WHERE n.namespace_id = b.namespace_id AND n.name = $1
+AND b.digest = $2 AND b.storage_key = $3"""
+KEEP = f"UPDATE blob b SET reading_until = now() + $4::interval {_BLOB}"
+SUSPECT = f"UPDATE blob b SET verified_at = '-infinity' {_BLOB}"
+SET_SOUND = f"""
+UPDATE blob b SET verified_at = now(), reading_until = '-infinity', rotten_at = NULL, rot = ''
+{_BLOB} RETURNING b.digest"""
+SET_ROTTEN = f"""
+UPDATE blob b SET verified_at = now(), reading_until = '-infinity', rot = $4,
+rotten_at = coalesce(b.rotten_at, now()) {_BLOB} RETURNING b.digest"""
+LIST_EXPOSED = """
+SELECT v.version_id, f.path, b.digest, b.rot FROM blob b
+JOIN version_file f ON f.namespace_id = b.namespace_id AND f.digest = b.digest
+JOIN version v ON v.version_id = f.version_id
+WHERE b.rotten_at IS NOT NULL AND v.state = 'ready' ORDER BY v.version_id LIMIT $1"""
+LIST_ROTTEN_OF = """
+SELECT f.path, b.digest FROM version_file f
+JOIN blob b ON b.namespace_id = f.namespace_id AND b.digest = f.digest
+WHERE f.version_id = $1 AND b.rotten_at IS NOT NULL ORDER BY f.path LIMIT $2"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A blob to re-read: whose it is, what is known of it, where it is."""
+
+    name: names.BlobName
+    rotten: bool
+    blob: files.StoredBlob
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A file of a ready version whose bytes are known to be rotten."""
+
+    version_id: int
+    path: str
+    digest: str
+    rot: str
+
+
+async def claim(
+    connection: database.Connection, older_than: datetime.timedelta, lease_s: float
+) -> Claimed | None:
+    """Take the blob verified longest ago for so long; None if all were verified lately."""
+    lease = datetime.timedelta(seconds=lease_s)
+    row = await connection.fetchrow(CLAIM, older_than, lease)
+    if row is None:
+        return None
+    blob = files.blob_from_row(row)
+    return Claimed(names.BlobName(row["namespace"], blob.digest), row["rotten"], blob)
+
+
+async def keep(
+    connection: database.Connection, namespace: str, blob: files.StoredBlob, lease_s: float
+) -> None:
+    """Extend a claim, or give it back with a lease of 0."""
+    lease = datetime.timedelta(seconds=lease_s)
+    await connection.execute(KEEP, *_key(namespace, blob), lease)
+
+
+async def suspect(connection: database.Connection, namespace: str, blob: files.StoredBlob) -> None:
+    """Have the scrub re-read a blob before all others."""
+    await connection.execute(SUSPECT, *_key(namespace, blob))
+
+
+async def set_sound(
+    connection: database.Connection, namespace: str, blob: files.StoredBlob
+) -> bool:
+    """Note that a blob was re-read and is right; False if it was replaced or deleted meanwhile."""
+    return await connection.fetchval(SET_SOUND, *_key(namespace, blob)) is not None
+
+
+async def set_rotten(
+    connection: database.Connection, namespace: str, blob: files.StoredBlob, rot: str
+) -> bool:
+    """Note what is wrong with a blob; False if it was replaced or deleted meanwhile."""
+    return await connection.fetchval(SET_ROTTEN, *_key(namespace, blob), rot) is not None
+
+
+async def list_exposed(connection: database.Connection, limit: int) -> Sequence[Exposed]:
+    """Files of ready versions whose bytes are rotten."""
+    rows = await connection.fetch(LIST_EXPOSED, limit)
+    return [
+        Exposed(row["version_id"], row["path"], codec.digest_text(row["digest"]), row["rot"])
+        for row in rows
+    ]
+
+
+async def list_rotten_of(
+    connection: database.Connection, version_id: int, limit: int
+) -> Sequence[tuple[str, str]]:
+    """Path and digest of the files of a version whose bytes are rotten."""
+    rows = await connection.fetch(LIST_ROTTEN_OF, version_id, limit)
+    return [(row["path"], codec.digest_text(row["digest"])) for row in rows]
+
+
+def _key(namespace: str, blob: files.StoredBlob) -> tuple[str, bytes, str]:
+    return namespace, codec.digest_bytes(blob.digest), blob.storage_key
