@@ -55,7 +55,7 @@ async def append(
         raise errors.NotFound(f"namespaces/{namespace} does not exist")
     before, after = canonical(event.before), canonical(event.after)
     place = Place(namespace, counter["last_seq"], counter["occurred_at"], counter["last_hash"])
-    digest = event_hash(place, origin, event)
+    digest = event_hash(place, origin, event, before, after)
     await connection.execute(
         APPEND,
         counter["namespace_id"],
@@ -73,22 +73,27 @@ async def append(
     )
 
 
-def event_hash(place: Place, origin: Origin, event: events.Event) -> bytes:
-    """SHA-256 over the RFC 8785 JSON of an event, the hash of the one before included."""
-    document: dict[str, events.Json] = {
-        "namespace": place.namespace,
-        "seq": place.seq,
-        "occurred_at": place.occurred_at.isoformat(timespec="microseconds"),
-        "actor": origin.actor,
+def event_hash(
+    place: Place, origin: Origin, event: events.Event, before: str | None, after: str | None
+) -> bytes:
+    """SHA-256 over the RFC 8785 JSON of an event, the hash of the one before included.
+
+    `before` and `after` are what `canonical` made of the event's fields. They are set into the
+    text rather than written a second time, which took a tenth of a whole CreateVersion.
+    """
+    actor = {"action": event.action, "actor": origin.actor}
+    rest: dict[str, events.Json] = {
         "client": origin.client,
-        "request_id": origin.request_id,
-        "action": event.action,
-        "resource": str(event.resource),
-        "before": _exact(event.before),
-        "after": _exact(event.after),
+        "namespace": place.namespace,
+        "occurred_at": place.occurred_at.isoformat(timespec="microseconds"),
         "prev_hash": place.prev_hash.hex(),
+        "request_id": origin.request_id,
+        "resource": str(event.resource),
+        "seq": place.seq,
     }
-    return hashlib.sha256(_canonical(document)).digest()
+    changed = f'"after":{after or "null"},"before":{before or "null"}'.encode()
+    parts = (_canonical(actor)[:-1], changed, _canonical(rest)[1:])  # keys in RFC 8785's order
+    return hashlib.sha256(b",".join(parts)).digest()
 
 
 def canonical(fields: Mapping[str, events.Json] | None) -> str | None:
