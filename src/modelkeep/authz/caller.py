@@ -31,12 +31,20 @@ class Caller:
 LOCAL_OWNER = "local-owner"
 """The one built-in principal; it may do everything."""
 
+SYSTEM = "system"
+"""The actor of what the registry does by itself; it cannot call."""
+
 _current: ContextVar[Caller] = ContextVar("caller")
 
 
 def local_owner(client: str, request_id: str) -> Caller:
     """The built-in caller of a server without access control."""
     return Caller(LOCAL_OWNER, frozenset({Role.OWNER}), client, request_id)
+
+
+def reaper() -> Caller:
+    """Who stands in the audit log for what the reaper does."""
+    return Caller(SYSTEM, frozenset(), "reaper", "")
 
 
 def set_current(caller: Caller) -> None:

@@ -22,6 +22,7 @@ class Action(enum.StrEnum):
     UPDATE_VERSION = "version.update"
     FINALIZE_VERSION = "version.finalize"
     DELETE_VERSION = "version.delete"
+    VERIFY_VERSION = "version.verify"
     READ_ALIAS = "alias.read"
     SET_ALIAS = "alias.set"
     DELETE_ALIAS = "alias.delete"
@@ -30,6 +31,7 @@ class Action(enum.StrEnum):
     FIND_BLOB = "blob.find"
     WRITE_UPLOAD = "upload.write"
     READ_UPLOAD = "upload.read"
+    COLLECT_GARBAGE = "garbage.collect"
 
 
 ALLOWED: dict[Role, frozenset[Action]] = {

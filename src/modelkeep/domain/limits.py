@@ -59,6 +59,12 @@ MAX_PARTS = 10_000
 MAX_BLOB_BYTES = 5 * 1024 * 1024 * MIB
 """5 TiB, the largest object S3 takes."""
 FIND_MISSING = 1000
+COLLECT_BLOBS = 100
+"""In one transaction, which has an event for each and holds the namespace's event counter."""
+BATCH_BLOB_BYTES = 256 * KIB
+BATCH_BYTES = 2 * MIB
+BATCH_BLOBS = 500
+"""So many digests and headers fit into a message beside `BATCH_BYTES` of content."""
 STREAMS_PER_UPLOAD = 1
 
 INT64_MAX = 2**63 - 1

@@ -21,6 +21,10 @@ class UploadState(enum.StrEnum):
     ABORTED = "aborted"
 
 
+OPEN = frozenset({UploadState.ACTIVE, UploadState.VERIFYING})
+"""States from which an upload goes on."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ByteRange:
     """Bytes [start, end)."""

@@ -1,6 +1,7 @@
 """Use cases of blobs: which are missing, and reading them."""
 
 import contextlib
+import datetime
 from collections.abc import AsyncGenerator
 
 import google_crc32c
@@ -9,9 +10,9 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import blobs, errors, limits, names, uploads, versions
+from modelkeep.domain import blobs, errors, garbage, limits, names, uploads, versions
 from modelkeep.service import soundness
-from modelkeep.storage import database, rot
+from modelkeep.storage import blob_use, database, rot
 from modelkeep.storage import files as rows
 from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import versions as version_rows
@@ -21,11 +22,23 @@ _log = structlog.get_logger()
 
 
 class Artifacts:
-    """Finds and reads blobs."""
+    """Finds and reads blobs.
 
-    def __init__(self, db: database.Database, blobs: store.BlobStore) -> None:
+    Args:
+        db: the database.
+        blobs: where the bytes are.
+        touch_after: how long it is not noted again that somebody was told of a blob.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        blobs: store.BlobStore,
+        touch_after: datetime.timedelta = garbage.TOUCH_AFTER,
+    ) -> None:
         self._db = db
         self._blobs = blobs
+        self._touch_after = touch_after
 
     async def find_missing(
         self, caller: callers.Caller, parent: names.NamespaceName, wanted: blobs.DigestSet
@@ -33,12 +46,15 @@ class Artifacts:
         """Those digests that the namespace does not hold, each once, in the order asked.
 
         What the store is known to have lost or damaged counts as missing, so that a push repairs
-        it. Raises `errors.NotFound` (namespace).
+        it. What is not missing is not collected as garbage for the grace period. Raises
+        `errors.NotFound` (namespace).
         """
         policy.require(caller, policy.Action.FIND_BLOB, parent)
         async with self._db.connection() as connection:
             namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-            held = await rows.find_blob_sizes(connection, namespace_id, wanted.digests, lock=False)
+            held = await blob_use.find_held(
+                connection, namespace_id, wanted.digests, self._touch_after
+            )
         return wanted.without(held)
 
     async def read(

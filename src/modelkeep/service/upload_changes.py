@@ -3,8 +3,8 @@
 import secrets
 
 from modelkeep.domain import blobs, errors, events, names, uploads
-from modelkeep.service import changes, hashing, verification
-from modelkeep.storage import files
+from modelkeep.service import changes, hashing, upload_parts, verification
+from modelkeep.storage import blob_use
 from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import upload_parts as part_rows
 from modelkeep.storage import uploads as rows
@@ -20,18 +20,21 @@ class Starting:
     """
 
     def __init__(
-        self, parent: names.NamespaceName, blob: blobs.Descriptor, min_part_bytes: int
+        self, parent: names.NamespaceName, blob: blobs.Descriptor, settings: upload_parts.Settings
     ) -> None:
         self._parent = parent
         self._blob = blob
-        self._min_part_bytes = min_part_bytes
+        self._min_part_bytes = settings.min_part_bytes
+        self._touch_after = settings.touch_after
         self.expired: rows.Stored | None = None
 
     async def carry_out(self, change: changes.Change) -> names.UploadName:
         """The name of the upload to go on with."""
         namespace_id = await namespace_rows.get_id(change.connection, self._parent.namespace)
         digest = self._blob.digest
-        held = await files.find_blob_sizes(change.connection, namespace_id, [digest], lock=False)
+        held = await blob_use.find_held(
+            change.connection, namespace_id, [digest], self._touch_after
+        )
         if digest in held:
             return await self._committed(namespace_id, held[digest], change)
         return await self._open(namespace_id, change) or await self._new(namespace_id, change)
@@ -45,7 +48,7 @@ class Starting:
                 f"is {self._blob.size_bytes}; the blob of that digest has {size_bytes} bytes",
                 "size_bytes",
             )
-        found = await rows.find_committed(change.connection, namespace_id, self._blob.digest)
+        found = await rows.renew_committed(change.connection, namespace_id, self._blob.digest)
         if found is not None:
             return names.UploadName(self._parent.namespace, found)
         return await self._insert(namespace_id, uploads.UploadState.COMMITTED, change)
@@ -117,6 +120,15 @@ class Completing:
         else:
             await rows.set_verifying(change.connection, self._name)
         return self._name
+
+
+async def expire(name: names.UploadName, change: changes.Change) -> rows.Stored | None:
+    """Give an upload up if its lifetime is over; None if something arrived, or it is closed."""
+    stored = await rows.lock(change.connection, name)
+    if not stored.expired or stored.upload.state is not uploads.UploadState.ACTIVE:
+        return None
+    await abort(name, "expired", change)
+    return stored
 
 
 async def abort(name: names.UploadName, reason: str, change: changes.Change) -> names.UploadName:

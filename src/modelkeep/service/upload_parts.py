@@ -1,9 +1,10 @@
 """What uploads share, where a stream's parts go, and one part while it fills."""
 
+import datetime
 from dataclasses import dataclass, field
 
 from modelkeep.blobs import store
-from modelkeep.domain import limits, names, uploads
+from modelkeep.domain import garbage, limits, names, uploads
 from modelkeep.service import budget, hashing
 from modelkeep.storage import database
 
@@ -22,6 +23,7 @@ class Settings:
     settle_s: float = 10.0
     verify_wait_s: float = 5.0
     verify_lease_s: float = 60.0
+    touch_after: datetime.timedelta = garbage.TOUCH_AFTER
 
 
 @dataclass(frozen=True, slots=True)

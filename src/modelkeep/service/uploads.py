@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import blobs, errors, names, uploads
+from modelkeep.domain import blobs, errors, names, pages, uploads
 from modelkeep.service import (
     budget,
     changes,
+    freeing,
     hashing,
     part_storing,
     upload_changes,
@@ -20,10 +21,10 @@ from modelkeep.service import (
     verification,
 )
 from modelkeep.storage import database
+from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import uploads as rows
 
 Settings = upload_parts.Settings
-_KEYS_FREED = 100
 
 
 class Uploads:
@@ -49,9 +50,8 @@ class Uploads:
         self._draining = draining or asyncio.Event()
         self._leftovers = upload_streams.Leftovers()
         self.memory = budget.MemoryBudget(settings.memory_bytes)
-        self._shared = upload_parts.Shared(
-            db, blobs, settings, self.memory, hashing.Hasher(settings.hash_threads)
-        )
+        self.hasher = hashing.Hasher(settings.hash_threads)
+        self._shared = upload_parts.Shared(db, blobs, settings, self.memory, self.hasher)
         self._verifications = verification.Verifications(self._shared)
 
     async def start(
@@ -66,7 +66,7 @@ class Uploads:
         Raises `errors.NotFound` (namespace), `errors.InvalidArgument` (size is not the blob's).
         """
         policy.require(caller, policy.Action.WRITE_UPLOAD, parent)
-        starting = upload_changes.Starting(parent, blob, self._shared.settings.min_part_bytes)
+        starting = upload_changes.Starting(parent, blob, self._shared.settings)
         name = await self._changes.apply(caller, once, names.UploadName, starting.carry_out)
         if starting.expired is not None:
             await self._free(starting.expired)
@@ -79,6 +79,19 @@ class Uploads:
         if upload.state is uploads.UploadState.VERIFYING:
             self._verifications.ensure(name)
         return upload
+
+    async def list(
+        self,
+        caller: callers.Caller,
+        parent: names.NamespaceName,
+        page: pages.PageRequest,
+        states: Collection[uploads.UploadState],
+    ) -> pages.Page[uploads.Upload]:
+        """A page of a namespace's uploads in these states; raises `errors.NotFound`."""
+        policy.require(caller, policy.Action.READ_UPLOAD, parent)
+        async with self._db.connection() as connection:
+            namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+            return await rows.list_page(connection, namespace_id, page, states)
 
     async def write(
         self,
@@ -164,12 +177,7 @@ class Uploads:
     async def _free(self, stored: rows.Stored) -> None:
         """Delete what an upload that was given up had stored."""
         self._shared.digests.forget(stored.upload.name)
-        if stored.multipart_id:
-            await self._shared.blobs.abort_multipart(stored.storage_key, stored.multipart_id)
-        # Every stream of a blob of one part has a key of its own, with this prefix.
-        prefix = f"{upload_changes.KEY_PREFIX}{stored.upload.name.upload}"
-        for found in await self._shared.blobs.list_page(prefix, "", _KEYS_FREED):
-            await self._shared.blobs.delete(found.key)
+        await freeing.free(self._shared.blobs, stored)
 
 
 def _require_sound(stored: rows.Stored) -> None:

@@ -19,8 +19,11 @@ part_size_bytes, part_crc32cs)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (namespace_id, digest) DO UPDATE
 SET storage_key = excluded.storage_key, crc32c = excluded.crc32c, verified_at = now(),
 part_size_bytes = excluded.part_size_bytes, part_crc32cs = excluded.part_crc32cs,
-rotten_at = NULL, rot = '' WHERE b.rotten_at IS NOT NULL
+rotten_at = NULL, rot = '', touched_at = now() WHERE b.rotten_at IS NOT NULL
 RETURNING storage_key"""
+# Who brings what is there counts on it from now on. The insertion has waited for whoever was
+# collecting the blob, and has locked the row.
+TOUCH_BLOB = "UPDATE blob SET touched_at = now() WHERE namespace_id = $1 AND digest = $2"
 BLOB = "b.digest, b.size_bytes, b.storage_key, b.crc32c, b.part_size_bytes, b.part_crc32cs"
 GET_BLOB = f"""
 SELECT {BLOB} FROM blob b
@@ -96,6 +99,8 @@ async def insert_blob(
         blob.part_size_bytes,
         codec.crc32cs_bytes(blob.part_crc32cs),
     )
+    if inserted is None:
+        await connection.execute(TOUCH_BLOB, namespace_id, codec.digest_bytes(blob.digest))
     return inserted is not None
 
 

@@ -1,10 +1,10 @@
 """Rows of uploads: their life. `upload_parts.py` has what is durable of them."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from modelkeep.domain import blobs, errors, names, uploads
+from modelkeep.domain import blobs, errors, names, pages, uploads
 from modelkeep.storage import codec, database
 
 _COLUMNS = """u.upload_id, u.namespace_id, n.name AS namespace, u.digest, u.size_bytes,
@@ -17,8 +17,9 @@ _OPEN = "state IN ('active', 'verifying')"
 
 INSERT = f"""
 INSERT INTO upload (upload_id, namespace_id, digest, size_bytes, part_size_bytes, state,
-storage_key, sha256, creator, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + $10::interval)
+storage_key, sha256, creator, expires_at, finished_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + $10::interval,
+CASE WHEN $6 NOT IN ('active', 'verifying') THEN now() END)
 ON CONFLICT (namespace_id, digest, size_bytes, creator) WHERE {_OPEN} DO NOTHING
 RETURNING upload_id"""
 GET = f"SELECT {_COLUMNS} FROM {_FROM} WHERE n.name = $1 AND u.upload_id = $2"
@@ -29,11 +30,15 @@ FIND_OPEN = f"""
 SELECT {_COLUMNS} FROM {_FROM}
 WHERE u.namespace_id = $1 AND u.digest = $2 AND u.size_bytes = $3 AND u.creator = $4
 AND u.{_OPEN}"""
-FIND_COMMITTED = """
-SELECT upload_id FROM upload WHERE namespace_id = $1 AND digest = $2 AND state = 'committed'
-LIMIT 1"""
+# A record that is answered once more is young again, so that nobody forgets it meanwhile.
+RENEW_COMMITTED = """
+UPDATE upload SET finished_at = now() WHERE upload_id = (
+    SELECT upload_id FROM upload WHERE namespace_id = $1 AND digest = $2 AND state = 'committed'
+    LIMIT 1) AND state = 'committed' RETURNING upload_id"""
 SET_STATE = """
-UPDATE upload SET state = $2, failure = $3, failure_reason = $4 WHERE upload_id = $1"""
+UPDATE upload SET state = $2, failure = $3, failure_reason = $4,
+finished_at = CASE WHEN $2 NOT IN ('active', 'verifying') THEN now() END
+WHERE upload_id = $1"""
 DELETE_PARTS = "DELETE FROM upload_part WHERE upload_id = $1"
 DELETE_CLAIMS = "DELETE FROM upload_claim WHERE upload_id = $1"
 CLAIM_VERIFICATION = """
@@ -43,6 +48,12 @@ RETURNING verifier"""
 KEEP_VERIFICATION = """
 UPDATE upload SET verifying_until = now() + $3::interval
 WHERE upload_id = $1 AND verifier = $2 AND state = 'verifying' RETURNING verifier"""
+LIST = f"""
+SELECT {_COLUMNS} FROM {_FROM}
+WHERE u.namespace_id = $1 AND u.upload_id > $2 AND u.state = ANY($4::text[])
+ORDER BY u.upload_id LIMIT $3"""
+# For this one there is an index: open uploads are few among all that were.
+LIST_OPEN = LIST.replace("ORDER BY", f"AND u.{_OPEN} ORDER BY")
 LIST_UNVERIFIED = """
 SELECT n.name AS namespace, u.upload_id FROM upload u JOIN namespace n USING (namespace_id)
 WHERE u.state = 'verifying' AND u.verifying_until < now() ORDER BY u.verifying_until LIMIT $1"""
@@ -131,14 +142,28 @@ async def find_open(
     return None if row is None else _stored(row)
 
 
-async def find_committed(
+async def renew_committed(
     connection: database.Connection, namespace_id: int, digest: str
 ) -> str | None:
-    """Id of an upload that brought a blob."""
+    """Id of an upload that brought a blob, whose record then stays a while longer."""
     found: str | None = await connection.fetchval(
-        FIND_COMMITTED, namespace_id, codec.digest_bytes(digest)
+        RENEW_COMMITTED, namespace_id, codec.digest_bytes(digest)
     )
     return found
+
+
+async def list_page(
+    connection: database.Connection,
+    namespace_id: int,
+    page: pages.PageRequest,
+    states: Collection[uploads.UploadState],
+) -> pages.Page[uploads.Upload]:
+    """A page of a namespace's uploads in these states by id."""
+    statement = LIST_OPEN if uploads.OPEN.issuperset(states) else LIST
+    rows = await connection.fetch(
+        statement, namespace_id, page.after, page.size + 1, [state.value for state in states]
+    )
+    return pages.page_of([(row["upload_id"], _upload_from_row(row)) for row in rows], page.size)
 
 
 async def set_verifying(connection: database.Connection, name: names.UploadName) -> None:

@@ -1,0 +1,170 @@
+"""The reaper: removes what nobody will come back for, a little in each round, on any replica."""
+
+import datetime
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from modelkeep.authz import caller as callers
+from modelkeep.blobs import store
+from modelkeep.domain import errors, garbage, names
+from modelkeep.service import changes, freeing, upload_changes
+from modelkeep.storage import database
+from modelkeep.storage import reaping as rows
+from modelkeep.storage import uploads as upload_rows
+
+_log = structlog.get_logger()
+_ONCE = changes.Once("", b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How long things stay, and how much one round does.
+
+    Attributes:
+        orphan_grace: how long an object stays that no row knows of.
+        retention: how long the record of an upload stays that is over.
+        uploads: most uploads that a round gives up, and most that it forgets.
+        listed: objects, or multipart uploads, in one page of the store's.
+        pages: most pages of each that a round reads; the next round goes on behind them.
+    """
+
+    orphan_grace: datetime.timedelta = garbage.ORPHAN_GRACE
+    retention: datetime.timedelta = garbage.RETENTION
+    uploads: int = 100
+    listed: int = 1000
+    pages: int = 10
+
+
+@dataclass(slots=True)
+class Reaped:
+    """What one round removed."""
+
+    expired: int = 0
+    forgotten: int = 0
+    objects: int = 0
+    multiparts: int = 0
+
+
+class Reaper:
+    """Gives up expired uploads, forgets old ones, removes objects that no row knows of.
+
+    Several may run at once: every decision is taken under a lock or is the same twice.
+    """
+
+    def __init__(
+        self, db: database.Database, blobs: store.BlobStore, settings: Settings | None = None
+    ) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._settings = settings or Settings()
+        self._changes = changes.Changes(db)
+        self._after = ""
+        self._mark = ""
+
+    async def round(self) -> Reaped:
+        """Do a little of everything; what fails is logged, and its turn comes again."""
+        reaped = Reaped()
+        await self._attempt(self._expire, reaped)
+        await self._attempt(self._forget, reaped)
+        await self._attempt(self._sweep_objects, reaped)
+        await self._attempt(self._sweep_multiparts, reaped)
+        if reaped != Reaped():
+            _log.info("reaper.round", **{name: getattr(reaped, name) for name in _COUNTS})
+        return reaped
+
+    async def _attempt(self, duty: Callable[[Reaped], Awaitable[None]], reaped: Reaped) -> None:
+        try:
+            await duty(reaped)
+        except errors.ModelkeepError as error:
+            _log.warning("reaper.failed", duty=duty.__name__.strip("_"), error=error.message)
+
+    async def _expire(self, reaped: Reaped) -> None:
+        async with self._db.connection() as connection:
+            expired = await rows.list_expired(connection, self._settings.uploads)
+        for name in expired:
+            given_up = _Expiring(name)
+            await self._changes.apply(callers.reaper(), _ONCE, names.UploadName, given_up.carry_out)
+            if given_up.stored is not None:
+                reaped.expired += 1
+                await freeing.free(self._blobs, given_up.stored)
+
+    async def _forget(self, reaped: Reaped) -> None:
+        """Delete old records, each after a second look at what the upload has in the store."""
+        retention = self._settings.retention
+        async with self._db.connection() as connection:
+            old = await rows.list_finished(connection, retention, self._settings.uploads)
+        for name in old:
+            await self._free_again(name)
+            async with self._db.connection() as connection:
+                reaped.forgotten += await rows.forget(connection, name, retention)
+
+    async def _free_again(self, name: names.UploadName) -> None:
+        try:
+            async with self._db.connection() as connection:
+                stored = await upload_rows.get(connection, name)
+        except errors.NotFound:
+            return  # another replica was faster
+        await freeing.free_leftovers(self._blobs, stored)
+
+    async def _sweep_objects(self, reaped: Reaped) -> None:
+        for _ in range(self._settings.pages):
+            page = await self._blobs.list_page(
+                upload_changes.KEY_PREFIX, self._after, self._settings.listed
+            )
+            self._after = page[-1].key if len(page) == self._settings.listed else ""
+            old = [found.key for found in page if self._is_old(found.modified_at)]
+            for key in await self._orphans(old):
+                await self._blobs.delete(key)
+                reaped.objects += 1
+                _log.info("object.reaped", key=key)
+            if not self._after:
+                return
+
+    async def _orphans(self, keys: list[str]) -> list[str]:
+        if not keys:
+            return []
+        async with self._db.connection() as connection:
+            return await rows.find_orphans(connection, keys)
+
+    async def _sweep_multiparts(self, reaped: Reaped) -> None:
+        for _ in range(self._settings.pages):
+            # Without a prefix, because not every store knows one; the statement looks at the keys.
+            page = await self._blobs.list_multiparts("", self._mark, self._settings.listed)
+            self._mark = page.mark
+            old = [one for one in page.entries if self._is_old(one.started_at)]
+            for key, multipart_id in await self._stray(old):
+                await self._blobs.abort_multipart(key, multipart_id)
+                reaped.multiparts += 1
+                _log.info("multipart.reaped", key=key, multipart_id=multipart_id)
+            if not self._mark:
+                return
+
+    async def _stray(self, listed: list[store.OpenMultipart]) -> list[tuple[str, str]]:
+        if not listed:
+            return []
+        async with self._db.connection() as connection:
+            return await rows.find_stray_multiparts(
+                connection, [(one.key, one.multipart_id) for one in listed]
+            )
+
+    def _is_old(self, instant: datetime.datetime | None) -> bool:
+        """Whether that was so long ago that a row would be there; False where it is not known."""
+        now = datetime.datetime.now(datetime.UTC)
+        return instant is not None and now - instant >= self._settings.orphan_grace
+
+
+_COUNTS = ("expired", "forgotten", "objects", "multiparts")
+
+
+class _Expiring:
+    """The body of the transaction; `stored` is the upload, if it was given up."""
+
+    def __init__(self, name: names.UploadName) -> None:
+        self._name = name
+        self.stored: upload_rows.Stored | None = None
+
+    async def carry_out(self, change: changes.Change) -> names.UploadName:
+        self.stored = await upload_changes.expire(self._name, change)
+        return self._name
