@@ -11,7 +11,7 @@ import structlog
 from modelkeep import config as configuration
 from modelkeep.blobs import metered, s3, s3_connection, store, verifying
 from modelkeep.domain import errors, limits
-from modelkeep.service import artifacts, uploads, usecases
+from modelkeep.service import artifacts, batches, uploads, usecases
 from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
 
@@ -70,7 +70,8 @@ async def running(config: Config) -> AsyncIterator[str]:
             grpc_server.add_registry(cases, await _page_tokens(db))
         if "artifact" in config.services:
             sending = await _open_uploads(config, db, blobs, grpc_server.draining, stack)
-            grpc_server.add_artifact(artifacts.Artifacts(db, blobs), sending)
+            small = batches.Batches(db, blobs, sending.memory, sending.hasher)
+            grpc_server.add_artifact(artifacts.Artifacts(db, blobs), sending, small)
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _warn_if_open(endpoint)

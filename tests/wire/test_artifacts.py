@@ -48,6 +48,9 @@ async def test_the_capabilities_are_the_limits(stubs: wire.Stubs) -> None:
         max_streams_per_upload=limits.STREAMS_PER_UPLOAD,
         max_files_per_version=10_000,
         max_find_missing=1000,
+        max_batch_blob_bytes=256 << 10,
+        max_batch_bytes=2 << 20,
+        max_batch_blobs=500,
     )
 
 

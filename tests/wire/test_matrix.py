@@ -46,6 +46,7 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "ref": "none/none",
         "digest": DIGEST,
         "digests": [DIGEST],
+        "blobs": [{"digest": DIGEST, "data": b"x"}],
         "stage": "staging",
         "reason": "test",
         "files": [{"path": "a", "digest": DIGEST}],

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+from collections.abc import AsyncIterator
 
 
 class MemoryBudget:
@@ -36,6 +37,15 @@ class MemoryBudget:
         except asyncio.CancelledError:
             self._forget(entry)
             raise
+
+    @contextlib.asynccontextmanager
+    async def held(self, size_bytes: int) -> AsyncIterator[None]:
+        """So many bytes are reserved inside the block."""
+        await self.reserve(size_bytes)
+        try:
+            yield
+        finally:
+            self.release(size_bytes)
 
     def release(self, size_bytes: int) -> None:
         """Give bytes back and grant as many waiting reservations, in their order, as fit."""

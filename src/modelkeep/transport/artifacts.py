@@ -6,8 +6,9 @@ from typing import Any
 
 import modelkeep
 from modelkeep.authz import caller as callers
-from modelkeep.service import artifacts, uploads
+from modelkeep.service import artifacts, batches, uploads
 from modelkeep.transport import convert_artifacts as crossing
+from modelkeep.transport import convert_batches
 from modelkeep.v1 import artifact_service_pb2 as pb
 from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 
@@ -15,9 +16,12 @@ from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
-    def __init__(self, artifacts: artifacts.Artifacts, uploads: uploads.Uploads) -> None:
+    def __init__(
+        self, artifacts: artifacts.Artifacts, uploads: uploads.Uploads, batches: batches.Batches
+    ) -> None:
         self._artifacts = artifacts
         self._uploads = uploads
+        self._batches = batches
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Any
@@ -68,6 +72,20 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
             callers.current(), *crossing.closing_from_wire("AbortUpload", request)
         )
         return pb.AbortUploadResponse(upload=crossing.upload_to_wire(upload))
+
+    async def BatchWriteBlobs(
+        self, request: pb.BatchWriteBlobsRequest, context: Any
+    ) -> pb.BatchWriteBlobsResponse:
+        written = await self._batches.write(
+            callers.current(), *convert_batches.write_from_wire(request)
+        )
+        return convert_batches.written_to_wire(written)
+
+    async def BatchReadBlobs(
+        self, request: pb.BatchReadBlobsRequest, context: Any
+    ) -> pb.BatchReadBlobsResponse:
+        read = await self._batches.read(callers.current(), *convert_batches.read_from_wire(request))
+        return convert_batches.read_to_wire(read)
 
     async def ReadBlob(
         self, request: pb.ReadBlobRequest, context: Any

@@ -37,12 +37,17 @@ def timestamp_from_wire(stamp: timestamp_pb2.Timestamp) -> datetime.datetime:
 
 def once_from_wire(method: str, request: message.Message) -> changes.Once:
     """What makes a retry of this request safe."""
-    request_id: str = request.request_id  # type: ignore[attr-defined]
+    request_id = request_id_from_wire(request.request_id)  # type: ignore[attr-defined]
+    text = method.encode() + request.SerializeToString(deterministic=True)
+    return changes.Once(request_id, hashlib.sha256(text).digest())
+
+
+def request_id_from_wire(request_id: str) -> str:
+    """What the client calls the request, or `errors.InvalidArgument`."""
     with checks.Checks() as found:
         found.text("request_id", request_id, limits.REQUEST_ID_CHARS)
         found.require(request_id.isascii(), "request_id", "has characters that are not ASCII")
-    text = method.encode() + request.SerializeToString(deterministic=True)
-    return changes.Once(request_id, hashlib.sha256(text).digest())
+    return request_id
 
 
 def check_etag(found: checks.Checks, field: str, etag: str) -> None:

@@ -30,6 +30,9 @@ def capabilities_to_wire(server_version: str) -> pb.GetCapabilitiesResponse:
         max_streams_per_upload=limits.STREAMS_PER_UPLOAD,
         max_files_per_version=limits.FILES_PER_VERSION,
         max_find_missing=limits.FIND_MISSING,
+        max_batch_blob_bytes=limits.BATCH_BLOB_BYTES,
+        max_batch_bytes=limits.BATCH_BYTES,
+        max_batch_blobs=limits.BATCH_BLOBS,
     )
 
 

@@ -89,6 +89,9 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_STREAMS_PER_UPLOAD_FIELD_NUMBER: _builtins.int
     MAX_FILES_PER_VERSION_FIELD_NUMBER: _builtins.int
     MAX_FIND_MISSING_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_BLOB_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_BLOBS_FIELD_NUMBER: _builtins.int
     server_version: _builtins.str
     """Version of the server."""
     chunk_bytes: _builtins.int
@@ -109,6 +112,12 @@ class GetCapabilitiesResponse(_message.Message):
     """Most files of a version."""
     max_find_missing: _builtins.int
     """Most digests in one FindMissingBlobs."""
+    max_batch_blob_bytes: _builtins.int
+    """Largest blob that BatchWriteBlobs takes and BatchReadBlobs answers, in bytes."""
+    max_batch_bytes: _builtins.int
+    """Most bytes of blobs together in one BatchWriteBlobs or in the answer of one BatchReadBlobs."""
+    max_batch_blobs: _builtins.int
+    """Most blobs in one BatchWriteBlobs, and most digests in one BatchReadBlobs."""
     def __init__(
         self,
         *,
@@ -122,10 +131,13 @@ class GetCapabilitiesResponse(_message.Message):
         max_streams_per_upload: _builtins.int = ...,
         max_files_per_version: _builtins.int = ...,
         max_find_missing: _builtins.int = ...,
+        max_batch_blob_bytes: _builtins.int = ...,
+        max_batch_bytes: _builtins.int = ...,
+        max_batch_blobs: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams_per_upload", b"max_streams_per_upload", "min_part_bytes", b"min_part_bytes", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "max_batch_blob_bytes", b"max_batch_blob_bytes", "max_batch_blobs", b"max_batch_blobs", "max_batch_bytes", b"max_batch_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams_per_upload", b"max_streams_per_upload", "min_part_bytes", b"min_part_bytes", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,6 +582,240 @@ class AbortUploadResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AbortUploadResponse: _TypeAlias = AbortUploadResponse  # noqa: Y015
+
+@_typing.final
+class BlobStatus(_message.Message):
+    """How one blob of a batch fared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """A google.rpc.Code: 0 is OK."""
+    reason: _builtins.str
+    """The stable name of what is wrong, as in ErrorInfo; empty if OK."""
+    message: _builtins.str
+    """One sentence for a person; empty if OK."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlobStatus: _TypeAlias = BlobStatus  # noqa: Y015
+
+@_typing.final
+class SmallBlob(_message.Message):
+    """A blob with its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """What the bytes are declared to be: `sha256:` and 64 hex digits."""
+    data: _builtins.bytes
+    """The bytes, at most GetCapabilities.max_batch_blob_bytes."""
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SmallBlob: _TypeAlias = SmallBlob  # noqa: Y015
+
+@_typing.final
+class BatchWriteBlobsRequest(_message.Message):
+    """Request of BatchWriteBlobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    BLOBS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}`."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    @_builtins.property
+    def blobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SmallBlob]:
+        """The blobs, 1 to GetCapabilities.max_batch_blobs; GetCapabilities.max_batch_bytes together."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        blobs: _abc.Iterable[Global___SmallBlob] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs", "parent", b"parent", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchWriteBlobsRequest: _TypeAlias = BatchWriteBlobsRequest  # noqa: Y015
+
+@_typing.final
+class WrittenBlob(_message.Message):
+    """How the writing of one blob fared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """The declared digest."""
+    size_bytes: _builtins.int
+    """Size of its bytes."""
+    @_builtins.property
+    def status(self) -> Global___BlobStatus:
+        """OK means that the namespace holds the blob, verified."""
+
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        status: Global___BlobStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "size_bytes", b"size_bytes", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WrittenBlob: _TypeAlias = WrittenBlob  # noqa: Y015
+
+@_typing.final
+class BatchWriteBlobsResponse(_message.Message):
+    """Response of BatchWriteBlobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def blobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WrittenBlob]:
+        """One for each blob of the request, in its order."""
+
+    def __init__(
+        self,
+        *,
+        blobs: _abc.Iterable[Global___WrittenBlob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchWriteBlobsResponse: _TypeAlias = BatchWriteBlobsResponse  # noqa: Y015
+
+@_typing.final
+class BatchReadBlobsRequest(_message.Message):
+    """Request of BatchReadBlobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}`."""
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to read, 1 to GetCapabilities.max_batch_blobs; each counts once."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        digests: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReadBlobsRequest: _TypeAlias = BatchReadBlobsRequest  # noqa: Y015
+
+@_typing.final
+class ReadSmallBlob(_message.Message):
+    """One blob that was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    CRC32C_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """Its digest."""
+    crc32c: _builtins.int
+    """CRC32C (Castagnoli) of `data`."""
+    data: _builtins.bytes
+    """The bytes; empty unless the status is OK."""
+    @_builtins.property
+    def status(self) -> Global___BlobStatus:
+        """OK means that `data` is the whole blob."""
+
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        crc32c: _builtins.int | None = ...,
+        status: Global___BlobStatus | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c", "crc32c", b"crc32c", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c", "crc32c", b"crc32c", "data", b"data", "digest", b"digest", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__crc32c: _TypeAlias = _typing.Literal["crc32c"]  # noqa: Y015
+    _WhichOneofArgType__crc32c: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__crc32c) -> _WhichOneofReturnType__crc32c | None: ...
+
+Global___ReadSmallBlob: _TypeAlias = ReadSmallBlob  # noqa: Y015
+
+@_typing.final
+class BatchReadBlobsResponse(_message.Message):
+    """Response of BatchReadBlobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def blobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadSmallBlob]:
+        """One for each digest of the request, in its order, each once."""
+
+    def __init__(
+        self,
+        *,
+        blobs: _abc.Iterable[Global___ReadSmallBlob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchReadBlobsResponse: _TypeAlias = BatchReadBlobsResponse  # noqa: Y015
 
 @_typing.final
 class ReadBlobRequest(_message.Message):

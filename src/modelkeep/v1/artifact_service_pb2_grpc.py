@@ -74,6 +74,16 @@ class ArtifactServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadResponse.FromString,
                 _registered_method=True)
+        self.BatchWriteBlobs = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/BatchWriteBlobs',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsResponse.FromString,
+                _registered_method=True)
+        self.BatchReadBlobs = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/BatchReadBlobs',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsResponse.FromString,
+                _registered_method=True)
         self.ReadBlob = channel.unary_stream(
                 '/modelkeep.v1.ArtifactService/ReadBlob',
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.SerializeToString,
@@ -151,6 +161,29 @@ class ArtifactServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchWriteBlobs(self, request, context):
+        """Store small blobs together, without uploads. Each is verified and answered by itself: a blob
+        whose bytes are not those of its digest is refused (DATA_LOSS, DIGEST_MISMATCH), one that the
+        store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
+        namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
+        request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
+        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchReadBlobs(self, request, context):
+        """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
+        it, FAILED_PRECONDITION (BLOB_TOO_LARGE) if it must be read by ReadBlob, RESOURCE_EXHAUSTED
+        (BATCH_FULL) if this answer has no more room: ask for it again. The first that is held and small
+        always fits; so do all if their sizes add up to GetCapabilities.max_batch_bytes at most.
+        Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadBlob(self, request, context):
         """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
         DATA_LOSS.
@@ -196,6 +229,16 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.AbortUpload,
                     request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadResponse.SerializeToString,
+            ),
+            'BatchWriteBlobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchWriteBlobs,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsResponse.SerializeToString,
+            ),
+            'BatchReadBlobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchReadBlobs,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsResponse.SerializeToString,
             ),
             'ReadBlob': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadBlob,
@@ -397,6 +440,60 @@ class ArtifactService:
             '/modelkeep.v1.ArtifactService/AbortUpload',
             modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadRequest.SerializeToString,
             modelkeep_dot_v1_dot_artifact__service__pb2.AbortUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchWriteBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/BatchWriteBlobs',
+            modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.BatchWriteBlobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchReadBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/BatchReadBlobs',
+            modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.BatchReadBlobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,21 @@ class ArtifactServiceStub:
     """Give an upload up and free what it stored. Idempotent. Errors: NOT_FOUND, FAILED_PRECONDITION
     if it is committed.
     """
+    BatchWriteBlobs: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchWriteBlobsRequest, _artifact_service_pb2.BatchWriteBlobsResponse]
+    """Store small blobs together, without uploads. Each is verified and answered by itself: a blob
+    whose bytes are not those of its digest is refused (DATA_LOSS, DIGEST_MISMATCH), one that the
+    store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
+    namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
+    request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
+    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+    """
+    BatchReadBlobs: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchReadBlobsRequest, _artifact_service_pb2.BatchReadBlobsResponse]
+    """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
+    it, FAILED_PRECONDITION (BLOB_TOO_LARGE) if it must be read by ReadBlob, RESOURCE_EXHAUSTED
+    (BATCH_FULL) if this answer has no more room: ask for it again. The first that is held and small
+    always fits; so do all if their sizes add up to GetCapabilities.max_batch_bytes at most.
+    Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
+    """
     ReadBlob: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.ReadBlobRequest, _artifact_service_pb2.ReadBlobResponse]
     """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
     DATA_LOSS.
@@ -114,6 +129,21 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     AbortUpload: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.AbortUploadRequest, _artifact_service_pb2.AbortUploadResponse]  # type: ignore[assignment]
     """Give an upload up and free what it stored. Idempotent. Errors: NOT_FOUND, FAILED_PRECONDITION
     if it is committed.
+    """
+    BatchWriteBlobs: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchWriteBlobsRequest, _artifact_service_pb2.BatchWriteBlobsResponse]  # type: ignore[assignment]
+    """Store small blobs together, without uploads. Each is verified and answered by itself: a blob
+    whose bytes are not those of its digest is refused (DATA_LOSS, DIGEST_MISMATCH), one that the
+    store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
+    namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
+    request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
+    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+    """
+    BatchReadBlobs: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchReadBlobsRequest, _artifact_service_pb2.BatchReadBlobsResponse]  # type: ignore[assignment]
+    """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
+    it, FAILED_PRECONDITION (BLOB_TOO_LARGE) if it must be read by ReadBlob, RESOURCE_EXHAUSTED
+    (BATCH_FULL) if this answer has no more room: ask for it again. The first that is held and small
+    always fits; so do all if their sizes add up to GetCapabilities.max_batch_bytes at most.
+    Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
     """
     ReadBlob: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.ReadBlobRequest, _artifact_service_pb2.ReadBlobResponse]  # type: ignore[assignment]
     """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
@@ -199,6 +229,33 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_artifact_service_pb2.AbortUploadResponse, _abc.Awaitable[_artifact_service_pb2.AbortUploadResponse]]:
         """Give an upload up and free what it stored. Idempotent. Errors: NOT_FOUND, FAILED_PRECONDITION
         if it is committed.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchWriteBlobs(
+        self,
+        request: _artifact_service_pb2.BatchWriteBlobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.BatchWriteBlobsResponse, _abc.Awaitable[_artifact_service_pb2.BatchWriteBlobsResponse]]:
+        """Store small blobs together, without uploads. Each is verified and answered by itself: a blob
+        whose bytes are not those of its digest is refused (DATA_LOSS, DIGEST_MISMATCH), one that the
+        store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
+        namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
+        request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
+        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+        """
+
+    @_abc_1.abstractmethod
+    def BatchReadBlobs(
+        self,
+        request: _artifact_service_pb2.BatchReadBlobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.BatchReadBlobsResponse, _abc.Awaitable[_artifact_service_pb2.BatchReadBlobsResponse]]:
+        """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
+        it, FAILED_PRECONDITION (BLOB_TOO_LARGE) if it must be read by ReadBlob, RESOURCE_EXHAUSTED
+        (BATCH_FULL) if this answer has no more room: ask for it again. The first that is held and small
+        always fits; so do all if their sizes add up to GetCapabilities.max_batch_bytes at most.
+        Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,88 @@
+"""Use cases of small blobs that come and go together."""
+
+import datetime
+import functools
+
+from modelkeep.authz import caller as callers
+from modelkeep.authz import policy
+from modelkeep.blobs import store
+from modelkeep.domain import batches, garbage, limits, names
+from modelkeep.service import batch_reading, batch_writing, budget, changes, hashing
+from modelkeep.storage import batches as rows
+from modelkeep.storage import blob_use, database
+from modelkeep.storage import namespaces as namespace_rows
+
+_COPIES = 2
+"""The message and the bytes taken out of it, or put into it, are in memory at the same time."""
+
+
+class Batches:
+    """Writes and reads batches.
+
+    Args:
+        db: where blobs are recorded.
+        blobs: where their bytes are.
+        memory: the budget that all bodies of this process share.
+        hasher: the threads that hash.
+        touch_after: how long it is not noted again that somebody was told of a blob.
+    """
+
+    def __init__(
+        self,
+        db: database.Database,
+        blobs: store.BlobStore,
+        memory: budget.MemoryBudget,
+        hasher: hashing.Hasher,
+        touch_after: datetime.timedelta = garbage.TOUCH_AFTER,
+    ) -> None:
+        self._db = db
+        self._changes = changes.Changes(db)
+        self._memory = memory
+        self._hasher = hasher
+        self._touch_after = touch_after
+        self._writing = batch_writing.Putting(blobs)
+        self._reading = batch_reading.Getting(blobs)
+
+    async def write(
+        self,
+        caller: callers.Caller,
+        request_id: str,
+        parent: names.NamespaceName,
+        batch: batches.Batch,
+    ) -> tuple[batches.Written, ...]:
+        """Store what the namespace does not hold; the fate of each blob, in the batch's order.
+
+        Raises `errors.NotFound` (namespace), `errors.RequestIdReused`.
+        """
+        policy.require(caller, policy.Action.WRITE_UPLOAD, parent)
+        async with self._memory.held(_COPIES * batch.size_bytes):
+            work = functools.partial(batch_writing.checked, parent, batch)
+            found = await self._hasher.run(work)
+            async with self._db.connection() as connection:
+                namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+                held = await blob_use.find_held(
+                    connection, namespace_id, found.sound_digests, self._touch_after
+                )
+            async with self._writing.put(found, held) as stored:
+                # What the store could not take now shall be tried again by the same request.
+                once = changes.Once("" if stored.incomplete else request_id, found.fingerprint)
+                change = batch_writing.Recording(parent, namespace_id, found, stored)
+                answer = await self._changes.apply(
+                    caller, once, batch_writing.Answer, change.carry_out
+                )
+        return answer.written
+
+    async def read(
+        self, caller: callers.Caller, parent: names.NamespaceName, wanted: batches.Wanted
+    ) -> tuple[batches.Read, ...]:
+        """Read small blobs, each once in the order asked; the fate of each.
+
+        Raises `errors.NotFound` (namespace).
+        """
+        policy.require(caller, policy.Action.READ_BLOB, parent)
+        async with self._db.connection() as connection:
+            namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+            stored = await rows.find_stored(connection, namespace_id, wanted.digests)
+        plan = batch_reading.planned(wanted, stored, limits.BATCH_BYTES)
+        async with self._memory.held(_COPIES * plan.size_bytes):
+            return await self._reading.get(plan)
