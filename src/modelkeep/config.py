@@ -7,7 +7,7 @@ misspelt setting that is silently ignored is found in production.
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NewType, get_args
 
 PREFIX = "MODELKEEP_"
 CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
@@ -38,6 +38,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError("expected a whole number, 0 or more")
+    return int(text)
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -57,10 +63,13 @@ def _services(text: str) -> frozenset[str]:
 SERVICES = frozenset({"registry", "artifact"})
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
+OrNone = NewType("OrNone", int)
+"""A number of which 0 means: not at all."""
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     bool: _boolean,
     int: _positive,
+    OrNone: _whole,
     frozenset[str]: _services,
     LogLevel: _one_of(*get_args(LogLevel)),
     LogFormat: _one_of(*get_args(LogFormat)),
@@ -86,6 +95,12 @@ class Config:
     s3_threads: int = 16
     upload_memory_mib: int = 128
     drain_timeout_s: int = 30
+    gc_grace_s: int = 7 * 86_400
+    orphan_grace_s: int = 8 * 86_400
+    upload_retention_s: int = 7 * 86_400
+    reap_interval_s: int = 60
+    scrub_mib_per_s: OrNone = OrNone(8)
+    scrub_every_h: int = 168
 
 
 def database_url(environ: Mapping[str, str]) -> str:

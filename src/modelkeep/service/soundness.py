@@ -80,6 +80,13 @@ def cut(at: uploads.ByteRange) -> Damage:
     return Damage(at, lost=False, detail=f"its bytes from {at.start:,} on are lost")
 
 
+def resized(blob: files.StoredBlob, found_bytes: int) -> Damage:
+    """The object has another size than the blob."""
+    at = uploads.ByteRange(min(found_bytes, blob.size_bytes), max(found_bytes, blob.size_bytes))
+    detail = f"there are {found_bytes:,} bytes instead of {blob.size_bytes:,}"
+    return Damage(at, lost=False, detail=detail)
+
+
 def loss(
     name: names.FileName | names.BlobName, blob: files.StoredBlob, damage: Damage
 ) -> errors.DataLoss:

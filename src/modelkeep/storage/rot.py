@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelkeep.domain import names
+from modelkeep.domain import manifests, names
 from modelkeep.storage import codec, database, files
 
 # The oldest first. A blob somebody found unsound has an age without end.
@@ -26,12 +26,16 @@ SET_ROTTEN = f"""
 UPDATE blob b SET verified_at = now(), reading_until = '-infinity', rot = $4,
 rotten_at = coalesce(b.rotten_at, now()) {_BLOB} RETURNING b.digest"""
 LIST_EXPOSED = """
-SELECT v.version_id, f.path, b.digest, b.rot FROM blob b
+SELECT DISTINCT v.version_id FROM blob b
 JOIN version_file f ON f.namespace_id = b.namespace_id AND f.digest = b.digest
 JOIN version v ON v.version_id = f.version_id
-WHERE b.rotten_at IS NOT NULL AND v.state = 'ready' ORDER BY v.version_id LIMIT $1"""
+WHERE b.rotten_at IS NOT NULL AND v.state = 'ready' LIMIT $1"""
+LIST_FILES = f"""
+SELECT f.path, f.media_type, b.rotten_at IS NOT NULL AS rotten, {files.BLOB}
+FROM version_file f JOIN blob b ON b.namespace_id = f.namespace_id AND b.digest = f.digest
+WHERE f.version_id = $1 ORDER BY f.path"""
 LIST_ROTTEN_OF = """
-SELECT f.path, b.digest FROM version_file f
+SELECT f.path, b.digest, b.rot FROM version_file f
 JOIN blob b ON b.namespace_id = f.namespace_id AND b.digest = f.digest
 WHERE f.version_id = $1 AND b.rotten_at IS NOT NULL ORDER BY f.path LIMIT $2"""
 
@@ -46,10 +50,18 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposed:
-    """A file of a ready version whose bytes are known to be rotten."""
+class HeldFile:
+    """A file of a version, where its bytes are, and whether they are known to be rotten."""
 
-    version_id: int
+    file: manifests.File
+    rotten: bool
+    blob: files.StoredBlob
+
+
+@dataclass(frozen=True, slots=True)
+class RottenFile:
+    """A file whose bytes are rotten, and how."""
+
     path: str
     digest: str
     rot: str
@@ -94,21 +106,30 @@ async def set_rotten(
     return await connection.fetchval(SET_ROTTEN, *_key(namespace, blob), rot) is not None
 
 
-async def list_exposed(connection: database.Connection, limit: int) -> Sequence[Exposed]:
-    """Files of ready versions whose bytes are rotten."""
+async def list_exposed(connection: database.Connection, limit: int) -> Sequence[int]:
+    """Row ids of ready versions that have a file whose bytes are rotten."""
     rows = await connection.fetch(LIST_EXPOSED, limit)
-    return [
-        Exposed(row["version_id"], row["path"], codec.digest_text(row["digest"]), row["rot"])
-        for row in rows
-    ]
+    return [row["version_id"] for row in rows]
+
+
+async def list_files(connection: database.Connection, version_id: int) -> Sequence[HeldFile]:
+    """All files of a version by path, at most `limits.FILES_PER_VERSION`."""
+    rows = await connection.fetch(LIST_FILES, version_id)
+    return [_held_file(row) for row in rows]
 
 
 async def list_rotten_of(
     connection: database.Connection, version_id: int, limit: int
-) -> Sequence[tuple[str, str]]:
-    """Path and digest of the files of a version whose bytes are rotten."""
+) -> Sequence[RottenFile]:
+    """The files of a version whose bytes are rotten, by path."""
     rows = await connection.fetch(LIST_ROTTEN_OF, version_id, limit)
-    return [(row["path"], codec.digest_text(row["digest"])) for row in rows]
+    return [RottenFile(row["path"], codec.digest_text(row["digest"]), row["rot"]) for row in rows]
+
+
+def _held_file(row: database.Row) -> HeldFile:
+    blob = files.blob_from_row(row)
+    file = manifests.File(row["path"], blob.digest, blob.size_bytes, row["media_type"])
+    return HeldFile(file, row["rotten"], blob)
 
 
 def _key(namespace: str, blob: files.StoredBlob) -> tuple[str, bytes, str]:
