@@ -1,0 +1,1 @@
+"""What is inside files, read from a few of their bytes, never by running or loading them."""
