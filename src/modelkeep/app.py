@@ -1,8 +1,9 @@
 """Composition root: builds everything from the configuration, and drains it on stop."""
 
 import asyncio
+import datetime
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent import futures
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -10,8 +11,19 @@ import structlog
 
 from modelkeep import config as configuration
 from modelkeep.blobs import metered, s3, s3_connection, store, verifying
-from modelkeep.domain import errors, limits
-from modelkeep.service import artifacts, batches, uploads, usecases
+from modelkeep.domain import errors, garbage, limits
+from modelkeep.service import (
+    artifacts,
+    batches,
+    collecting,
+    hashing,
+    reaping,
+    rereading,
+    scrub,
+    uploads,
+    usecases,
+    version_checks,
+)
 from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
 
@@ -69,9 +81,8 @@ async def running(config: Config) -> AsyncIterator[str]:
             cases = usecases.Registry.over(db, blobs)
             grpc_server.add_registry(cases, await _page_tokens(db))
         if "artifact" in config.services:
-            sending = await _open_uploads(config, db, blobs, grpc_server.draining, stack)
-            small = batches.Batches(db, blobs, sending.memory, sending.hasher)
-            grpc_server.add_artifact(artifacts.Artifacts(db, blobs), sending, small)
+            artifact = await _open_artifact(config, db, blobs, grpc_server.draining, stack)
+            grpc_server.add_artifact(artifact, await _page_tokens(db))
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _warn_if_open(endpoint)
@@ -105,29 +116,77 @@ async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:
     return verifying.VerifyingBlobStore(metered.MeteredBlobStore(bucket), pool)
 
 
-async def _open_uploads(
+async def _open_artifact(
     config: Config,
     db: database.Database,
     blobs: store.BlobStore,
     draining: asyncio.Event,
     stack: AsyncExitStack,
-) -> uploads.Uploads:
-    sizes = uploads.Settings(memory_bytes=config.upload_memory_mib * limits.MIB)
-    opened = uploads.Uploads(db, blobs, sizes, draining)
-    stack.push_async_callback(opened.close)
-    sweeping = asyncio.create_task(_sweep(opened))
-    stack.callback(sweeping.cancel)
-    return opened
+) -> usecases.Artifact:
+    grace = datetime.timedelta(seconds=config.gc_grace_s)
+    sizes = uploads.Settings(
+        memory_bytes=config.upload_memory_mib * limits.MIB, touch_after=garbage.touch_after(grace)
+    )
+    sending = uploads.Uploads(db, blobs, sizes, draining)
+    stack.push_async_callback(sending.close)
+    _repeat(_SWEEP_INTERVAL_S, sending.sweep, stack)
+    _repeat(config.reap_interval_s, _reaper(config, db, blobs).round, stack)
+    return usecases.Artifact(
+        artifacts.Artifacts(db, blobs, sizes.touch_after),
+        sending,
+        batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after),
+        version_checks.VersionChecks(db, _open_scrub(config, db, blobs, stack)),
+        collecting.Collecting(db, blobs, grace),
+    )
 
 
-async def _sweep(opened: uploads.Uploads) -> None:
-    """Every now and then take over the verifications that a replica left when it died."""
+def _reaper(config: Config, db: database.Database, blobs: store.BlobStore) -> reaping.Reaper:
+    pace = reaping.Settings(
+        orphan_grace=datetime.timedelta(seconds=config.orphan_grace_s),
+        retention=datetime.timedelta(seconds=config.upload_retention_s),
+    )
+    return reaping.Reaper(db, blobs, pace)
+
+
+def _open_scrub(
+    config: Config, db: database.Database, blobs: store.BlobStore, stack: AsyncExitStack
+) -> rereading.Rereader:
+    """Scrub in the background if the configuration says so; who re-reads on demand, too."""
+    hasher = hashing.Hasher(_CHECKSUM_THREADS)
+    stack.callback(hasher.close)
+    rereader = rereading.Rereader(blobs, hasher)
+    if config.scrub_mib_per_s:
+        pace = scrub.Settings(
+            bytes_per_s=config.scrub_mib_per_s * limits.MIB,
+            older_than=datetime.timedelta(hours=config.scrub_every_h),
+        )
+        scrubbing = asyncio.create_task(scrub.Scrub(db, rereader, pace).run())
+        stack.push_async_callback(_ended, scrubbing)
+    return rereader
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has let go of the database and the store."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _repeat(
+    interval_s: float, work: Callable[[], Coroutine[object, object, object]], stack: AsyncExitStack
+) -> None:
+    """Do the work every so often, from now until the stack is closed."""
+    stack.push_async_callback(_ended, asyncio.create_task(_repeated(interval_s, work)))
+
+
+async def _repeated(
+    interval_s: float, work: Callable[[], Coroutine[object, object, object]]
+) -> None:
     while True:
-        await asyncio.sleep(_SWEEP_INTERVAL_S)
+        await asyncio.sleep(interval_s)
         try:
-            await opened.sweep()
+            await work()
         except errors.ModelkeepError as error:
-            _log.warning("uploads.sweep_failed", error=error.message)
+            _log.warning("background.failed", work=work.__qualname__, error=error.message)
 
 
 async def _page_tokens(db: database.Database) -> page_tokens.PageTokens:

@@ -23,10 +23,14 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Entries, each with its key, and whether more follow."""
+    """Entries, each with its key, and whether more follow.
+
+    `reached` is the key that the next page begins behind, if it is not the last entry's.
+    """
 
     entries: Sequence[tuple[str, T]]
     more: bool
+    reached: str = ""
 
 
 def page_of(entries: Sequence[tuple[str, T]], size: int) -> Page[T]:

@@ -41,28 +41,24 @@ class Collecting:
         self._changes = changes.Changes(db)
         self.grace = grace
 
-    async def preview(
-        self, caller: callers.Caller, parent: names.NamespaceName, page: pages.PageRequest
-    ) -> garbage.Sweep:
-        """What a collection would remove now; raises `errors.NotFound` (namespace)."""
-        policy.require(caller, policy.Action.COLLECT_GARBAGE, parent)
-        async with self._db.connection() as connection:
-            namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-            return await _look(connection, namespace_id, page, self.grace)
-
     async def collect(
         self,
         caller: callers.Caller,
         once: changes.Once,
         parent: names.NamespaceName,
         page: pages.PageRequest,
+        *,
+        dry_run: bool,
     ) -> garbage.Sweep:
         """Remove what is garbage still when it is locked; raises `errors.NotFound` (namespace).
 
         The rows go first, in one transaction with their events, and the objects after its commit.
-        Should the process die between, the reaper finds objects that no row knows of.
+        Should the process die between, the reaper finds objects that no row knows of. A dry run
+        only tells what would go.
         """
         policy.require(caller, policy.Action.COLLECT_GARBAGE, parent)
+        if dry_run:
+            return await self._preview(parent, page)
         keys: list[str] = []
         body = functools.partial(_collect, parent, page, self.grace, keys)
         sweep = await self._changes.apply(caller, once, garbage.Sweep, body)
@@ -71,6 +67,11 @@ class Collecting:
             for key in keys:
                 group.create_task(self._delete(key, slots))
         return sweep
+
+    async def _preview(self, parent: names.NamespaceName, page: pages.PageRequest) -> garbage.Sweep:
+        async with self._db.connection() as connection:
+            namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+            return await _look(connection, namespace_id, page, self.grace)
 
     async def _delete(self, key: str, slots: asyncio.Semaphore) -> None:
         try:

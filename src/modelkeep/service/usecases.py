@@ -4,7 +4,19 @@ from dataclasses import dataclass
 from typing import Self
 
 from modelkeep.blobs import store
-from modelkeep.service import aliases, finalizing, lifecycle, models, namespaces, versions
+from modelkeep.service import (
+    aliases,
+    artifacts,
+    batches,
+    collecting,
+    finalizing,
+    lifecycle,
+    models,
+    namespaces,
+    uploads,
+    version_checks,
+    versions,
+)
 from modelkeep.storage import database
 
 
@@ -30,3 +42,14 @@ class Registry:
             aliases.Aliases(db),
             lifecycle.Lifecycle(db),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The use cases of bytes."""
+
+    artifacts: artifacts.Artifacts
+    uploads: uploads.Uploads
+    batches: batches.Batches
+    checks: version_checks.VersionChecks
+    collecting: collecting.Collecting

@@ -6,9 +6,9 @@ from typing import Any
 
 import modelkeep
 from modelkeep.authz import caller as callers
-from modelkeep.service import artifacts, batches, uploads
+from modelkeep.service import usecases
 from modelkeep.transport import convert_artifacts as crossing
-from modelkeep.transport import convert_batches
+from modelkeep.transport import convert_batches, convert_garbage, convert_soundness, page_tokens
 from modelkeep.v1 import artifact_service_pb2 as pb
 from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 
@@ -16,12 +16,13 @@ from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
-    def __init__(
-        self, artifacts: artifacts.Artifacts, uploads: uploads.Uploads, batches: batches.Batches
-    ) -> None:
-        self._artifacts = artifacts
-        self._uploads = uploads
-        self._batches = batches
+    def __init__(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
+        self._artifacts = artifact.artifacts
+        self._uploads = artifact.uploads
+        self._batches = artifact.batches
+        self._checks = artifact.checks
+        self._collecting = artifact.collecting
+        self._tokens = tokens
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Any
@@ -47,6 +48,17 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
     async def GetUpload(self, request: pb.GetUploadRequest, context: Any) -> pb.GetUploadResponse:
         upload = await self._uploads.get(callers.current(), crossing.upload_name_from_wire(request))
         return pb.GetUploadResponse(upload=crossing.upload_to_wire(upload))
+
+    async def ListUploads(
+        self, request: pb.ListUploadsRequest, context: Any
+    ) -> pb.ListUploadsResponse:
+        asked = convert_garbage.list_uploads_from_wire(self._tokens, request)
+        page = await self._uploads.list(callers.current(), *asked)
+        response = pb.ListUploadsResponse()
+        response.next_page_token = self._tokens.write(
+            request, page, response.uploads, crossing.upload_to_wire
+        )
+        return response
 
     async def WriteUpload(
         self, request_iterator: AsyncIterator[pb.WriteUploadRequest], context: Any
@@ -94,3 +106,20 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         async with contextlib.aclosing(reading):
             async for chunk in reading:
                 yield crossing.chunk_to_wire(chunk)
+
+    async def VerifyVersion(
+        self, request: pb.VerifyVersionRequest, context: Any
+    ) -> AsyncIterator[pb.VerifyVersionResponse]:
+        checking = self._checks.verify(
+            callers.current(), convert_soundness.verify_from_wire(request)
+        )
+        async with contextlib.aclosing(checking):
+            async for told in checking:
+                yield convert_soundness.rereading_to_wire(told)
+
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Any
+    ) -> pb.CollectGarbageResponse:
+        asked = convert_garbage.collect_from_wire(self._tokens, request)
+        sweep = await self._collecting.collect(callers.current(), *asked, dry_run=request.dry_run)
+        return convert_garbage.sweep_to_wire(self._tokens, request, sweep, self._collecting.grace)

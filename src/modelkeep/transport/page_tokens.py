@@ -50,7 +50,7 @@ class PageTokens:
                 return self._seal(request, last)
             entries.append(message)
             last = key
-        return self._seal(request, last) if page.more else ""
+        return self._seal(request, page.reached or last) if page.more else ""
 
     def _seal(self, request: Any, key: str) -> str:
         raw = key.encode()
@@ -75,6 +75,8 @@ class PageTokens:
         query.CopyFrom(request)
         query.ClearField("page_token")
         query.ClearField("page_size")
+        if "request_id" in query.DESCRIPTOR.fields_by_name:
+            query.ClearField("request_id")  # each page of a change is a request of its own
         text = query.DESCRIPTOR.full_name.encode() + query.SerializeToString(deterministic=True)
         signed = hashlib.sha256(text).digest() + key
         return hmac.new(self._secret, signed, hashlib.sha256).digest()[:_SIGNATURE_BYTES]

@@ -8,7 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelkeep.domain import errors, limits
-from modelkeep.service import artifacts, batches, uploads, usecases
+from modelkeep.service import usecases
 from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import interceptors, page_tokens
 from modelkeep.transport import lifecycle as lifecycle_servicer
@@ -61,11 +61,9 @@ class Server:
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(mover, self._grpc)
         self._names.append(_full_name(lifecycle_service_pb2.DESCRIPTOR))
 
-    def add_artifact(
-        self, reading: artifacts.Artifacts, sending: uploads.Uploads, small: batches.Batches
-    ) -> None:
+    def add_artifact(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
         """Offer ArtifactService."""
-        servicer = artifact_servicer.ArtifactServicer(reading, sending, small)
+        servicer = artifact_servicer.ArtifactServicer(artifact, tokens)
         artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(artifact_service_pb2.DESCRIPTOR))
 

@@ -59,6 +59,11 @@ class ArtifactServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadResponse.FromString,
                 _registered_method=True)
+        self.ListUploads = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/ListUploads',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsResponse.FromString,
+                _registered_method=True)
         self.WriteUpload = channel.stream_stream(
                 '/modelkeep.v1.ArtifactService/WriteUpload',
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.WriteUploadRequest.SerializeToString,
@@ -88,6 +93,16 @@ class ArtifactServiceStub:
                 '/modelkeep.v1.ArtifactService/ReadBlob',
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.FromString,
+                _registered_method=True)
+        self.VerifyVersion = channel.unary_stream(
+                '/modelkeep.v1.ArtifactService/VerifyVersion',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.FromString,
+                _registered_method=True)
+        self.CollectGarbage = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/CollectGarbage',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageResponse.FromString,
                 _registered_method=True)
 
 
@@ -124,6 +139,14 @@ class ArtifactServiceServicer:
 
     def GetUpload(self, request, context):
         """The truth about an upload, for a resume. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUploads(self, request, context):
+        """A namespace's uploads, by name. Records of uploads that are over are kept for some days only.
+        Errors: NOT_FOUND (namespace).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,8 +208,33 @@ class ArtifactServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReadBlob(self, request, context):
-        """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
-        DATA_LOSS.
+        """Stream a blob, or a range of it. Every part that lies wholly in the range is checked before its
+        last bytes are sent. Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY: a draft's,
+        quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
+        (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
+        is damaged in the ErrorInfo metadata.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyVersion(self, request, context):
+        """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
+        Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
+        versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
+        FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectGarbage(self, request, context):
+        """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
+        version has a file of it (a deleted version has, for it can be restored), no open upload brings
+        it, and nobody was told within the grace period that it is there: FindMissingBlobs,
+        StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+        is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
+        Errors: NOT_FOUND (namespace).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -214,6 +262,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.GetUpload,
                     request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadResponse.SerializeToString,
+            ),
+            'ListUploads': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUploads,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsResponse.SerializeToString,
             ),
             'WriteUpload': grpc.stream_stream_rpc_method_handler(
                     servicer.WriteUpload,
@@ -244,6 +297,16 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.ReadBlob,
                     request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.SerializeToString,
+            ),
+            'VerifyVersion': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyVersion,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -359,6 +422,33 @@ class ArtifactService:
             '/modelkeep.v1.ArtifactService/GetUpload',
             modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadRequest.SerializeToString,
             modelkeep_dot_v1_dot_artifact__service__pb2.GetUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUploads(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/ListUploads',
+            modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.ListUploadsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -521,6 +611,60 @@ class ArtifactService:
             '/modelkeep.v1.ArtifactService/ReadBlob',
             modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.SerializeToString,
             modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/VerifyVersion',
+            modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/CollectGarbage',
+            modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageResponse.FromString,
             options,
             channel_credentials,
             insecure,

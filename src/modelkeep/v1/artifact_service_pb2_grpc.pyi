@@ -49,6 +49,10 @@ class ArtifactServiceStub:
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.GetUploadRequest, _artifact_service_pb2.GetUploadResponse]
     """The truth about an upload, for a resume. Errors: NOT_FOUND."""
+    ListUploads: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ListUploadsRequest, _artifact_service_pb2.ListUploadsResponse]
+    """A namespace's uploads, by name. Records of uploads that are over are kept for some days only.
+    Errors: NOT_FOUND (namespace).
+    """
     WriteUpload: _grpc.StreamStreamMultiCallable[_artifact_service_pb2.WriteUploadRequest, _artifact_service_pb2.WriteUploadResponse]
     """Send bytes. The first message names the upload; every message with data has an offset, the
     first at the start of a part that is not durable yet, each following one where the last ended.
@@ -85,8 +89,25 @@ class ArtifactServiceStub:
     Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
     """
     ReadBlob: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.ReadBlobRequest, _artifact_service_pb2.ReadBlobResponse]
-    """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
-    DATA_LOSS.
+    """Stream a blob, or a range of it. Every part that lies wholly in the range is checked before its
+    last bytes are sent. Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY: a draft's,
+    quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
+    (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
+    is damaged in the ErrorInfo metadata.
+    """
+    VerifyVersion: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.VerifyVersionRequest, _artifact_service_pb2.VerifyVersionResponse]
+    """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
+    Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
+    versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
+    FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+    """
+    CollectGarbage: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]
+    """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
+    version has a file of it (a deleted version has, for it can be restored), no open upload brings
+    it, and nobody was told within the grace period that it is there: FindMissingBlobs,
+    StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+    is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
+    Errors: NOT_FOUND (namespace).
     """
 
 @_typing.type_check_only
@@ -110,6 +131,10 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.GetUploadRequest, _artifact_service_pb2.GetUploadResponse]  # type: ignore[assignment]
     """The truth about an upload, for a resume. Errors: NOT_FOUND."""
+    ListUploads: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ListUploadsRequest, _artifact_service_pb2.ListUploadsResponse]  # type: ignore[assignment]
+    """A namespace's uploads, by name. Records of uploads that are over are kept for some days only.
+    Errors: NOT_FOUND (namespace).
+    """
     WriteUpload: _aio.StreamStreamMultiCallable[_artifact_service_pb2.WriteUploadRequest, _artifact_service_pb2.WriteUploadResponse]  # type: ignore[assignment]
     """Send bytes. The first message names the upload; every message with data has an offset, the
     first at the start of a part that is not durable yet, each following one where the last ended.
@@ -146,8 +171,25 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     Errors: NOT_FOUND (namespace), INVALID_ARGUMENT.
     """
     ReadBlob: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.ReadBlobRequest, _artifact_service_pb2.ReadBlobResponse]  # type: ignore[assignment]
-    """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
-    DATA_LOSS.
+    """Stream a blob, or a range of it. Every part that lies wholly in the range is checked before its
+    last bytes are sent. Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY: a draft's,
+    quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
+    (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
+    is damaged in the ErrorInfo metadata.
+    """
+    VerifyVersion: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.VerifyVersionRequest, _artifact_service_pb2.VerifyVersionResponse]  # type: ignore[assignment]
+    """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
+    Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
+    versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
+    FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+    """
+    CollectGarbage: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
+    version has a file of it (a deleted version has, for it can be restored), no open upload brings
+    it, and nobody was told within the grace period that it is there: FindMissingBlobs,
+    StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+    is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
+    Errors: NOT_FOUND (namespace).
     """
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -192,6 +234,16 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.GetUploadResponse, _abc.Awaitable[_artifact_service_pb2.GetUploadResponse]]:
         """The truth about an upload, for a resume. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListUploads(
+        self,
+        request: _artifact_service_pb2.ListUploadsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.ListUploadsResponse, _abc.Awaitable[_artifact_service_pb2.ListUploadsResponse]]:
+        """A namespace's uploads, by name. Records of uploads that are over are kept for some days only.
+        Errors: NOT_FOUND (namespace).
+        """
 
     @_abc_1.abstractmethod
     def WriteUpload(
@@ -264,8 +316,37 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _artifact_service_pb2.ReadBlobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.ReadBlobResponse], _abc.AsyncIterator[_artifact_service_pb2.ReadBlobResponse]]:
-        """Stream a blob, or a range of it. Errors: NOT_FOUND, OUT_OF_RANGE (offset beyond the end),
-        DATA_LOSS.
+        """Stream a blob, or a range of it. Every part that lies wholly in the range is checked before its
+        last bytes are sent. Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY: a draft's,
+        quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
+        (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
+        is damaged in the ErrorInfo metadata.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyVersion(
+        self,
+        request: _artifact_service_pb2.VerifyVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.VerifyVersionResponse], _abc.AsyncIterator[_artifact_service_pb2.VerifyVersionResponse]]:
+        """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
+        Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
+        versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
+        FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _artifact_service_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.CollectGarbageResponse, _abc.Awaitable[_artifact_service_pb2.CollectGarbageResponse]]:
+        """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
+        version has a file of it (a deleted version has, for it can be restored), no open upload brings
+        it, and nobody was told within the grace period that it is there: FindMissingBlobs,
+        StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+        is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
+        Errors: NOT_FOUND (namespace).
         """
 
 def add_ArtifactServiceServicer_to_server(servicer: ArtifactServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
