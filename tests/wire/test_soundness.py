@@ -83,7 +83,7 @@ async def test_a_sound_version_is_proven(stubs: wire.Stubs, large: bytes) -> Non
         for path, body in (("config.json", SMALL), ("w/weights.bin", large))
     ]
     total = len(large) + len(SMALL)
-    assert (told[0].checked_bytes, told[0].total_bytes) == (0, total)
+    assert (told[0].checked_bytes, told[0].total_bytes, told[0].total_files) == (0, total, 2)
     assert told[-1].checked_bytes == total
 
 

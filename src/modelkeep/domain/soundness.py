@@ -29,4 +29,5 @@ class Rereading:
 
     checked_bytes: int
     total_bytes: int
+    total_files: int
     result: FileResult | None = None

@@ -73,6 +73,7 @@ class _Check:
         self._groups = sorted((list(group) for _, group in same), key=lambda g: g[0].file.path)
         self._found: asyncio.Queue[soundness.FileResult | None] = asyncio.Queue()
         self._checked_bytes = 0
+        self._total_files = len(files)
         self._total_bytes = sum(group[0].blob.size_bytes for group in self._groups)
 
     async def run(self) -> AsyncGenerator[soundness.Rereading, None]:
@@ -96,7 +97,9 @@ class _Check:
             await asyncio.wait([working])
 
     def _told(self, result: soundness.FileResult | None) -> soundness.Rereading:
-        return soundness.Rereading(self._checked_bytes, self._total_bytes, result)
+        return soundness.Rereading(
+            self._checked_bytes, self._total_bytes, self._total_files, result
+        )
 
     async def _work(self) -> None:
         waiting = iter(self._groups)

@@ -24,6 +24,7 @@ def rereading_to_wire(told: soundness.Rereading) -> pb.VerifyVersionResponse:
         result=_result_to_wire(told.result) if told.result else None,
         checked_bytes=told.checked_bytes,
         total_bytes=told.total_bytes,
+        total_files=told.total_files,
     )
 
 

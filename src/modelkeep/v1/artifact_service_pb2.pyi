@@ -1069,10 +1069,13 @@ class VerifyVersionResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     CHECKED_BYTES_FIELD_NUMBER: _builtins.int
     TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_FILES_FIELD_NUMBER: _builtins.int
     checked_bytes: _builtins.int
     """Bytes read so far."""
     total_bytes: _builtins.int
     """Bytes to read in all; files with the same bytes are read once."""
+    total_files: _builtins.int
+    """Files of the version, and so results to come in all."""
     @_builtins.property
     def result(self) -> Global___FileResult:
         """A file's result; not set in a message that only tells how far the reading is."""
@@ -1083,10 +1086,11 @@ class VerifyVersionResponse(_message.Message):
         result: Global___FileResult | None = ...,
         checked_bytes: _builtins.int = ...,
         total_bytes: _builtins.int = ...,
+        total_files: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_bytes", b"checked_bytes", "result", b"result", "total_bytes", b"total_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked_bytes", b"checked_bytes", "result", b"result", "total_bytes", b"total_bytes", "total_files", b"total_files"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
