@@ -13,7 +13,7 @@ from modelkeep import client
 from modelkeep.cli import units
 
 _LINE_EVERY_S = 10.0
-_DONE_WORDS = {"hashing": "hashed", "sending": "sent", "fetching": "fetched"}
+_DONE_WORDS = {"hashing": "hashed", "sending": "sent", "fetching": "fetched", "verifying": "read"}
 _WAITING = {"sending": "verifying"}
 """What happens to a file whose bytes are all there."""
 _PATH_WIDTH = 38

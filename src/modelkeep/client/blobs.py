@@ -1,6 +1,7 @@
 """Calls about bytes: limits, what is missing, uploads, and reading."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,14 @@ class BlobCalls(connection.Connection):
 
         With `stall_s`, Unavailable is raised if nothing arrives for that many seconds.
         """
+        reading = self._read_chunks(name, offset, limit, stall_s)
+        async with contextlib.aclosing(reading):
+            async for chunk in reading:
+                yield chunk.content
+
+    async def _read_chunks(
+        self, name: str, offset: int, limit: int, stall_s: float | None
+    ) -> "AsyncGenerator[wire_chunks.ReadChunk, None]":
         request = pb.ReadBlobRequest(name=name, offset=offset, limit=limit)
         stream = self._channel.unary_stream(
             "/modelkeep.v1.ArtifactService/ReadBlob",
@@ -116,7 +125,7 @@ class BlobCalls(connection.Connection):
             while (chunk := await _next(call, stall_s)) is not None:
                 _check(chunk, expected, name)
                 expected += len(chunk.content)
-                yield chunk.content
+                yield chunk
         except grpc.aio.AioRpcError as failure:
             raise rpc_errors.from_rpc(failure) from failure
         finally:

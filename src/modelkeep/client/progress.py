@@ -9,6 +9,7 @@ class Step(enum.StrEnum):
     HASH = "hashing"
     SEND = "sending"
     FETCH = "fetching"
+    VERIFY = "verifying"
 
 
 class Progress:

@@ -19,11 +19,16 @@ _LENGTH_DELIMITED, _VARINT, _FIXED32 = 2, 0, 5
 
 @dataclass(frozen=True, slots=True)
 class ReadChunk:
-    """What a `ReadBlobResponse` carries; `crc32c` is None if the server sent none."""
+    """What a `ReadBlobResponse` carries; `crc32c` is None if the server sent none.
+
+    `digest` and `size_bytes` are the whole blob's, with the first chunk only.
+    """
 
     offset: int
     crc32c: int | None
     content: bytes
+    digest: str = ""
+    size_bytes: int = 0
 
 
 def upload_message(upload_name: str, chunk: chunks.Chunk, *, finish: bool) -> bytes:
@@ -48,7 +53,14 @@ def read_message(raw: bytes) -> ReadChunk:
 
 def _read(message: pb.ReadBlobResponse, content: bytes | None) -> ReadChunk:
     crc32c = message.crc32c if message.HasField("crc32c") else None
-    return ReadChunk(message.offset, crc32c, message.data if content is None else content)
+    blob = message.blob
+    return ReadChunk(
+        message.offset,
+        crc32c,
+        message.data if content is None else content,
+        blob.digest,
+        blob.size_bytes,
+    )
 
 
 def _data_at(raw: bytes) -> int | None:
