@@ -93,7 +93,7 @@ class Config:
     log_format: LogFormat = "json"
     database_pool_size: int = 16
     s3_threads: int = 16
-    upload_memory_mib: int = 128
+    upload_memory_mib: int = 64
     drain_timeout_s: int = 30
     gc_grace_s: int = 7 * 86_400
     orphan_grace_s: int = 8 * 86_400

@@ -1,8 +1,11 @@
 """structlog set-up: events as JSON lines (or coloured text) on stderr."""
 
+import json
 import logging
 import sys
+from typing import Any
 
+import pydantic_core
 import structlog
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -13,7 +16,7 @@ def configure(level: str, style: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer()
         if style == "console"
-        else structlog.processors.JSONRenderer(sort_keys=False)
+        else structlog.processors.JSONRenderer(_to_json)
     )
     structlog.configure(
         processors=[
@@ -37,3 +40,11 @@ def _lead(
     """What a reader looks for first comes first."""
     first = ("timestamp", "level", "event")
     return {key: event.pop(key) for key in first if key in event} | dict(event)
+
+
+def _to_json(event: dict[str, Any], **_options: Any) -> str:
+    """JSON of an event, whatever is in it; the slow way only for text that is no Unicode."""
+    try:
+        return pydantic_core.to_json(event, fallback=repr).decode()
+    except (pydantic_core.PydanticSerializationError, UnicodeEncodeError):
+        return json.dumps(event, default=repr)

@@ -10,7 +10,7 @@ import pytest
 
 from modelkeep import storage
 from modelkeep.domain import errors
-from modelkeep.storage import aliases, files, lookups, migrations, models, resolving, versions
+from modelkeep.storage import aliases, files, migrations, models, resolving, versions
 
 
 def statements() -> list[tuple[str, str]]:
@@ -45,9 +45,6 @@ HOT = {
     "get version": (versions.GET, ["n1", "m1", "1.0.7"]),
     "resolve alias": (resolving.BY_ALIAS, ["n1", "m1", "champion"]),
     "resolve stage": (resolving.BY_STAGE, ["n1", "m1", "production"]),
-    "get versions": (lookups.GET_MANY, [["n1"] * 64, ["m1"] * 64, ["1.0.7"] * 64]),
-    "resolve aliases": (lookups.BY_ALIAS_MANY, [["n1"] * 64, ["m1"] * 64, ["champion"] * 64]),
-    "resolve stages": (lookups.BY_STAGE_MANY, [["n1"] * 64, ["m1"] * 64, ["production"] * 64]),
     "resolve latest": (resolving.BY_RANGE, ["n1", "m1", "", "~", False]),
     "resolve digest": (resolving.BY_DIGEST, ["n1", "m1", b"\1" * 32]),
     "list versions": (versions.LIST, [1, 2**62, 51, False]),

@@ -257,12 +257,13 @@ async def test_all_violations_are_answered_at_once(stubs: wire.Stubs) -> None:
     assert failure.fields == ["request_id", "parent", "model_id", "model.kind", "model.owner"]
 
 
-async def test_a_request_id_header_comes_back_and_a_missing_one_is_made(
+async def test_an_error_carries_the_callers_request_id_or_one_of_ours(
     stubs: wire.Stubs,
 ) -> None:
     for sent in ("trace-42", ""):
         metadata = (("x-request-id", sent),) if sent else ()
-        call = stubs.registry.ListNamespaces(pb.ListNamespacesRequest(), metadata=metadata)
-        await call
-        returned = dict(await call.trailing_metadata())["x-request-id"]
+        request = pb.GetNamespaceRequest(name="namespaces/none")
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await stubs.registry.GetNamespace(request, metadata=metadata)
+        returned = dict(failed.value.trailing_metadata() or ())["x-request-id"]
         assert returned == sent if sent else len(returned) == 16

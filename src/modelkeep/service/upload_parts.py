@@ -15,7 +15,7 @@ _SMALL_BYTES = 64 * limits.KIB
 class Settings:
     """How uploads are carried out; what a test wants to shorten."""
 
-    memory_bytes: int = 128 * limits.MIB
+    memory_bytes: int = 64 * limits.MIB
     min_part_bytes: int = limits.MIN_PART_BYTES
     parts_in_flight: int = 2
     hash_threads: int = 2

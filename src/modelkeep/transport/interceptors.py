@@ -80,8 +80,9 @@ class Scope(grpc.aio.ServerInterceptor):
             async with self._call(method, context):
                 if request is _MALFORMED:
                     raise errors.invalid("is not a valid message of its type", "request")
-                limit = None if context.time_remaining() else DEFAULT_DEADLINE_S
-                async with asyncio.timeout(limit):
+                if context.time_remaining() is not None:  # gRPC itself cancels us then
+                    return await behaviour(request, context)
+                async with asyncio.timeout(DEFAULT_DEADLINE_S):
                     return await behaviour(request, context)
 
         return call
@@ -104,7 +105,6 @@ class Scope(grpc.aio.ServerInterceptor):
         assert task is not None  # noqa: S101 - a handler always runs in a task
         self._running.add(task)
         caller = _authenticate(context)
-        context.set_trailing_metadata(((REQUEST_ID, caller.request_id),))
         line = {"method": method, "principal": caller.principal, "client": caller.client}
         started = time.perf_counter()
         failure: errors.ModelkeepError | None = None
