@@ -29,6 +29,7 @@ from modelkeep.transport import page_tokens, server
 
 Config = configuration.Config
 _CHECKSUM_THREADS = 2
+_INSPECTION_THREADS = 2
 _SWEEP_INTERVAL_S = 30.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger()
@@ -78,7 +79,8 @@ async def running(config: Config) -> AsyncIterator[str]:
         blobs = await _open_store(config, stack)
         grpc_server = server.Server(config.listen)
         if "registry" in config.services:
-            cases = usecases.Registry.over(db, blobs)
+            pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
+            cases = usecases.Registry.over(db, blobs, pool)
             grpc_server.add_registry(cases, await _page_tokens(db))
         if "artifact" in config.services:
             artifact = await _open_artifact(config, db, blobs, grpc_server.draining, stack)

@@ -90,9 +90,9 @@ def place(request: Any, path: tuple[descriptor.FieldDescriptor, ...], value: Any
 def set_entry(owner: Any, field: Any, last: Any, value: Any) -> None:
     """Set the key or (some member of) the value of one map entry."""
     if last.name == "key":
-        scalar = field.message_type.fields_by_name["value"].message_type is None
-        if scalar:
-            owner[value] = "x"
+        beside = field.message_type.fields_by_name["value"]
+        if beside.message_type is None:
+            owner[value] = "x" if beside.default_value == "" else beside.default_value
         else:
             owner[value].SetInParent()
     elif isinstance(owner, dict) or field.message_type.fields_by_name["value"].message_type is None:

@@ -22,6 +22,7 @@ class Action(enum.StrEnum):
     UPDATE_VERSION = "version.update"
     FINALIZE_VERSION = "version.finalize"
     DELETE_VERSION = "version.delete"
+    RELEASE_VERSION = "version.release"
     VERIFY_VERSION = "version.verify"
     READ_ALIAS = "alias.read"
     SET_ALIAS = "alias.set"

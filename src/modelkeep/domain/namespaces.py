@@ -3,7 +3,7 @@
 import datetime
 from dataclasses import dataclass, field
 
-from modelkeep.domain import checks, limits, names
+from modelkeep.domain import checks, limits, names, pickle_policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,7 @@ class NamespaceFields:
 
     description: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    pickle_policy: pickle_policies.PicklePolicy = pickle_policies.PicklePolicy.WARN
 
     def __post_init__(self) -> None:
         with checks.Checks() as found:

@@ -36,6 +36,23 @@ OPEN_FIELDS = frozenset({"labels", "description", "card"})
 
 
 @dataclass(frozen=True, slots=True)
+class VersionWarning:
+    """Something about a version's files that its users should know.
+
+    Attributes:
+        reason: which warning it is, for programs.
+        description: the same for people.
+        paths: the first files it is about.
+        file_count: how many it is about.
+    """
+
+    reason: str
+    description: str
+    paths: tuple[str, ...]
+    file_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A version as it stands."""
 
@@ -56,6 +73,8 @@ class Version:
     finalized_at: datetime.datetime | None
     deleted_at: datetime.datetime | None
     etag: str
+    warnings: tuple[VersionWarning, ...] = ()
+    quarantine_reason: str = ""
 
 
 def require_state(version: Version, wanted: VersionState, purpose: str) -> None:

@@ -10,10 +10,12 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import errors, events, manifests, names, specs, versions
-from modelkeep.service import changes, prompts
+from modelkeep.domain import errors, events, manifests, names, pickle_policies, specs, versions
+from modelkeep.service import changes, inspecting, prompts, quarantine
 from modelkeep.storage import database
+from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
+from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import versions as rows
 
 _log = structlog.get_logger()
@@ -36,10 +38,14 @@ class Finalizing:
     Args:
         db: the database.
         blobs: where the file of a prompt spec goes.
+        inspecting: looks into the files.
     """
 
-    def __init__(self, db: database.Database, blobs: store.BlobStore) -> None:
+    def __init__(
+        self, db: database.Database, blobs: store.BlobStore, inspecting: inspecting.Inspecting
+    ) -> None:
         self._db = db
+        self._inspecting = inspecting
         self._blobs = blobs
         self._changes = changes.Changes(db)
 
@@ -51,14 +57,18 @@ class Finalizing:
         manifest: manifests.Manifest,
         etag: str,
     ) -> versions.Version:
-        """Seal a draft with these files.
+        """Seal a draft with these files, which are looked into; set it aside if the policy says so.
 
         Raises `errors.NotFound`, `errors.StaleEtag`, `errors.InvalidArgument` (no files, a reserved
         path, a size that is not the blob's), `errors.FailedPrecondition` (not a draft; a file was
-        never uploaded).
+        never uploaded), `errors.Unavailable` (the store is away, so nobody can look).
         """
         policy.require(caller, policy.Action.FINALIZE_VERSION, name)
-        prompt = await self._store_prompt(name, manifest)
+        version = await self._get(name)
+        manifests.require_content(manifest, version.content.spec)
+        if version.state is versions.VersionState.DRAFT:
+            await self._inspecting.inspect(name.parent.parent, manifest.files)
+        prompt = await self._store_prompt(version)
         seal = _Seal(name, manifest, etag, prompt)
         try:
             return await self._changes.apply(caller, once, versions.Version, seal.run)
@@ -66,14 +76,13 @@ class Finalizing:
             if prompt and not seal.prompt_kept:
                 await self._drop(prompt.blob.storage_key)
 
-    async def _store_prompt(
-        self, name: names.VersionName, manifest: manifests.Manifest
-    ) -> _Prompt | None:
-        """Store the file of a prompt spec before the transaction that will refer to it."""
+    async def _get(self, name: names.VersionName) -> versions.Version:
         async with self._db.connection() as connection:
-            version = (await rows.get(connection, name)).version
+            return (await rows.get(connection, name)).version
+
+    async def _store_prompt(self, version: versions.Version) -> _Prompt | None:
+        """Store the file of a prompt spec before the transaction that will refer to it."""
         spec = version.content.spec
-        manifests.require_content(manifest, spec)
         if version.state is not versions.VersionState.DRAFT:
             return None
         if not isinstance(spec, specs.PromptSpec):
@@ -120,9 +129,25 @@ class _Seal:
         await file_rows.insert_all(
             change.connection, stored.version_id, stored.namespace_id, manifest.files
         )
-        await rows.seal(change.connection, stored.version_id, manifest)
+        judgement = await self._judge(stored, change)
+        await rows.seal(change.connection, stored.version_id, manifest, judgement.warnings)
         self._record(manifest, change)
-        return (await rows.get(change.connection, self._name)).version
+        sealed = await rows.get(change.connection, self._name)
+        if not judgement.quarantine_reason:
+            return sealed.version
+        return await quarantine.quarantine(change, sealed, judgement.quarantine_reason)
+
+    async def _judge(
+        self, stored: rows.Stored, change: changes.Change
+    ) -> pickle_policies.Judgement:
+        """What follows from what is inside the caller's files."""
+        pickle_policy = await namespace_rows.get_pickle_policy(
+            change.connection, stored.namespace_id
+        )
+        files = self._manifest.files
+        digests = sorted({file.digest for file in files})
+        found = await fact_rows.find_pickles(change.connection, stored.namespace_id, digests)
+        return pickle_policies.judge(pickle_policy, files, found)
 
     async def _with_prompt(self, stored: rows.Stored, change: changes.Change) -> manifests.Manifest:
         prompt = self._prompt

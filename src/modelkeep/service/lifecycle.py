@@ -1,4 +1,4 @@
-"""Use cases of stages."""
+"""Use cases of stages, and of versions that were set aside."""
 
 import functools
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.domain import events, limits, names, stages, versions
-from modelkeep.service import changes
+from modelkeep.service import changes, quarantine
 from modelkeep.storage import database
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import stages as rows
@@ -44,6 +44,30 @@ class Lifecycle:
         policy.require(caller, policy.Action.SET_STAGE, name)
         body = functools.partial(_set_stage, name, move, etag)
         return await self._changes.apply(caller, once, Move, body)
+
+    async def release(
+        self,
+        caller: callers.Caller,
+        once: changes.Once,
+        name: names.VersionName,
+        reason: str,
+        etag: str,
+    ) -> versions.Version:
+        """Make a quarantined version ready again.
+
+        Raises `errors.NotFound`, `errors.StaleEtag`, `errors.FailedPrecondition` (not quarantined).
+        """
+        policy.require(caller, policy.Action.RELEASE_VERSION, name)
+        body = functools.partial(_release, name, reason, etag)
+        return await self._changes.apply(caller, once, versions.Version, body)
+
+
+async def _release(
+    name: names.VersionName, reason: str, etag: str, change: changes.Change
+) -> versions.Version:
+    stored = await version_rows.lock(change.connection, name)
+    changes.require_etag(name, etag, stored.version.etag)
+    return await quarantine.release(change, stored, reason)
 
 
 async def _set_stage(

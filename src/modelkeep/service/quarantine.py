@@ -1,7 +1,8 @@
 """Setting versions aside because their content is in doubt."""
 
-from modelkeep.domain import events, limits, versions
+from modelkeep.domain import errors, events, limits, versions
 from modelkeep.service import changes
+from modelkeep.storage import rot
 from modelkeep.storage import versions as rows
 
 
@@ -24,3 +25,38 @@ async def quarantine(change: changes.Change, stored: rows.Stored, reason: str) -
     after = {"state": versions.VersionState.QUARANTINED.value, "reason": why}
     change.record(name.namespace, events.Event("version.quarantined", name, before, after))
     return (await rows.get(change.connection, name)).version
+
+
+async def release(change: changes.Change, stored: rows.Stored, reason: str) -> versions.Version:
+    """Make a quarantined version ready again; where its stage and aliases are, it counts again.
+
+    Raises `errors.FailedPrecondition` if it is not quarantined, or the store has not kept a file.
+
+    Args:
+        change: the change under way; it has locked the version.
+        stored: the version as it is now.
+        reason: why, for people.
+    """
+    versions.require_state(stored.version, versions.VersionState.QUARANTINED, "released")
+    await _require_sound(change, stored)
+    name = stored.version.name
+    await rows.release(change.connection, stored.version_id)
+    before = {
+        "state": stored.version.state.value,
+        "quarantine_reason": stored.version.quarantine_reason,
+    }
+    after = {"state": versions.VersionState.READY.value, "reason": reason}
+    change.record(name.namespace, events.Event("version.released", name, before, after))
+    return (await rows.get(change.connection, name)).version
+
+
+async def _require_sound(change: changes.Change, stored: rows.Stored) -> None:
+    rotten = await rot.list_rotten_of(change.connection, stored.version_id, 1)
+    for file in rotten:
+        raise errors.FailedPrecondition(
+            f"{stored.version.name} cannot be released: the store has not kept {file.path} "
+            f"({file.rot}); push the same files again, then release it",
+            reason="FILES_ROTTEN",
+            path=file.path,
+            digest=file.digest,
+        )

@@ -1,5 +1,6 @@
 """All use cases, built over one database and one store."""
 
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +11,7 @@ from modelkeep.service import (
     batches,
     collecting,
     finalizing,
+    inspecting,
     lifecycle,
     models,
     namespaces,
@@ -32,13 +34,14 @@ class Registry:
     lifecycle: lifecycle.Lifecycle
 
     @classmethod
-    def over(cls, db: database.Database, blobs: store.BlobStore) -> Self:
-        """Build them over this database and this store."""
+    def over(cls, db: database.Database, blobs: store.BlobStore, pool: futures.Executor) -> Self:
+        """Build them over this database and this store; files are looked into in the pool."""
+        looking = inspecting.Inspecting(db, blobs, pool)
         return cls(
             namespaces.Namespaces(db),
             models.Models(db),
             versions.Versions(db),
-            finalizing.Finalizing(db, blobs),
+            finalizing.Finalizing(db, blobs, looking),
             aliases.Aliases(db),
             lifecycle.Lifecycle(db),
         )

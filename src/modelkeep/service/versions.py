@@ -11,6 +11,7 @@ from modelkeep.authz import policy
 from modelkeep.domain import (
     errors,
     events,
+    inspections,
     manifests,
     models,
     names,
@@ -21,7 +22,8 @@ from modelkeep.domain import (
     versions,
 )
 from modelkeep.service import changes
-from modelkeep.storage import codec, database, lookups
+from modelkeep.storage import codec, database, resolving
+from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as rows
@@ -33,7 +35,6 @@ class Versions:
     def __init__(self, db: database.Database) -> None:
         self._db = db
         self._changes = changes.Changes(db)
-        self._lookups = lookups.Lookups(db)
 
     async def create(
         self,
@@ -56,14 +57,16 @@ class Versions:
     async def get(self, caller: callers.Caller, name: names.VersionName) -> versions.Version:
         """Read a version, deleted or not; raises `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, name)
-        return await self._lookups.get(name)
+        async with self._db.connection() as connection:
+            return (await rows.get(connection, name)).version
 
     async def resolve(
         self, caller: callers.Caller, ref: refs.Ref, as_of: datetime.datetime | None
     ) -> versions.Version:
         """The sealed version a reference means, now or as of an instant; `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, ref.model)
-        return await self._lookups.resolve(ref, as_of)
+        async with self._db.connection() as connection:
+            return await resolving.resolve(connection, ref, as_of)
 
     async def list(
         self,
@@ -87,6 +90,15 @@ class Versions:
         async with self._db.connection() as connection:
             version_id = (await rows.get(connection, name)).version_id
             return await file_rows.list_page(connection, version_id, page)
+
+    async def list_inspected(
+        self, caller: callers.Caller, name: names.VersionName, page: pages.PageRequest
+    ) -> pages.Page[inspections.InspectedFile]:
+        """A page of a version's files with what is inside them; raises `errors.NotFound`."""
+        policy.require(caller, policy.Action.READ_VERSION, name)
+        async with self._db.connection() as connection:
+            version_id = (await rows.get(connection, name)).version_id
+            return await fact_rows.list_page(connection, version_id, page)
 
     async def update(
         self,

@@ -125,10 +125,11 @@ async def list_page(
 ) -> pages.Page[manifests.File]:
     """A page of a version's files by the bytes of their path."""
     rows = await connection.fetch(LIST, version_id, page.after, page.size + 1)
-    return pages.page_of([(row["path"], _file_from_row(row)) for row in rows], page.size)
+    return pages.page_of([(row["path"], file_from_row(row)) for row in rows], page.size)
 
 
-def _file_from_row(row: database.Row) -> manifests.File:
+def file_from_row(row: database.Row) -> manifests.File:
+    """The domain value of a row of `version_file`."""
     return manifests.File(
         row["path"], codec.digest_text(row["digest"]), row["size_bytes"], row["media_type"]
     )

@@ -1,20 +1,23 @@
 """Rows of namespaces."""
 
-from modelkeep.domain import errors, names, namespaces, pages
+from modelkeep.domain import errors, names, namespaces, pages, pickle_policies
 from modelkeep.storage import database
 
-_COLUMNS = "namespace_id, name, description, labels, creator, created_at, updated_at, revision"
+_COLUMNS = """namespace_id, name, description, labels, pickle_policy, creator, created_at,
+updated_at, revision"""
 
 INSERT = f"""
-INSERT INTO namespace (name, description, labels, creator) VALUES ($1, $2, $3, $4)
+INSERT INTO namespace (name, description, labels, pickle_policy, creator)
+VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO NOTHING RETURNING {_COLUMNS}"""
 INSERT_COUNTER = "INSERT INTO event_counter (namespace_id, last_hash) VALUES ($1, $2)"
 GET = f"SELECT {_COLUMNS} FROM namespace WHERE name = $1"
 LOCK = f"{GET} FOR NO KEY UPDATE"
 GET_ID = "SELECT namespace_id FROM namespace WHERE name = $1"
+GET_PICKLE_POLICY = "SELECT pickle_policy FROM namespace WHERE namespace_id = $1"
 UPDATE = f"""
-UPDATE namespace SET description = $2, labels = $3, updated_at = now(), revision = revision + 1
-WHERE name = $1 RETURNING {_COLUMNS}"""
+UPDATE namespace SET description = $2, labels = $3, pickle_policy = $4, updated_at = now(),
+revision = revision + 1 WHERE name = $1 RETURNING {_COLUMNS}"""
 LIST = f"SELECT {_COLUMNS} FROM namespace WHERE name > $1 ORDER BY name LIMIT $2"
 
 FIRST_HASH = bytes(32)
@@ -28,9 +31,7 @@ async def insert(
     creator: str,
 ) -> namespaces.Namespace:
     """Insert a namespace and its event counter; raise `errors.AlreadyExists` if it is there."""
-    row = await connection.fetchrow(
-        INSERT, name.namespace, fields.description, fields.labels, creator
-    )
+    row = await connection.fetchrow(INSERT, name.namespace, *_values(fields), creator)
     if row is None:
         raise errors.AlreadyExists(f"{name} exists already", resource=name)
     await connection.execute(INSERT_COUNTER, row["namespace_id"], FIRST_HASH)
@@ -54,13 +55,20 @@ async def get_id(connection: database.Connection, namespace: str) -> int:
     return found
 
 
+async def get_pickle_policy(
+    connection: database.Connection, namespace_id: int
+) -> pickle_policies.PicklePolicy:
+    """What a namespace thinks of pickles."""
+    return pickle_policies.PicklePolicy(await connection.fetchval(GET_PICKLE_POLICY, namespace_id))
+
+
 async def update(
     connection: database.Connection,
     name: names.NamespaceName,
     fields: namespaces.NamespaceFields,
 ) -> namespaces.Namespace:
     """Replace a namespace's fields."""
-    row = await connection.fetchrow(UPDATE, name.namespace, fields.description, fields.labels)
+    row = await connection.fetchrow(UPDATE, name.namespace, *_values(fields))
     return namespace_from_row(_found(row, name))
 
 
@@ -76,12 +84,20 @@ def namespace_from_row(row: database.Row) -> namespaces.Namespace:
     """The domain value of a row."""
     return namespaces.Namespace(
         name=names.NamespaceName(row["name"]),
-        fields=namespaces.NamespaceFields(row["description"], row["labels"]),
+        fields=namespaces.NamespaceFields(
+            row["description"],
+            row["labels"],
+            pickle_policies.PicklePolicy(row["pickle_policy"]),
+        ),
         creator=row["creator"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         etag=str(row["revision"]),
     )
+
+
+def _values(fields: namespaces.NamespaceFields) -> tuple[object, ...]:
+    return fields.description, fields.labels, fields.pickle_policy
 
 
 def _found(row: database.Row | None, name: names.NamespaceName) -> database.Row:

@@ -10,7 +10,7 @@ from modelkeep.storage import models as model_rows
 HEAD = """v.version_id, v.namespace_id, v.model_id, n.name AS namespace, m.name AS model, v.ordinal,
 v.version, v.state, v.stage, v.manifest_digest, v.file_count, v.total_bytes, v.labels,
 v.description, v.creator, v.create_client, v.created_at, v.updated_at, v.finalized_at,
-v.deleted_at, v.revision,
+v.deleted_at, v.revision, v.warnings, v.quarantine_reason,
 ARRAY(SELECT alias FROM alias_assignment a
       WHERE a.version_id = v.version_id AND a.valid_to IS NULL ORDER BY alias) AS aliases"""
 WHOLE = f"{HEAD}, v.content, v.card"
@@ -46,7 +46,8 @@ UPDATE_CONTENT = """
 UPDATE version SET content = $2, base_version_id = $3 WHERE version_id = $1"""
 SEAL = """
 UPDATE version SET state = 'ready', manifest_digest = $2, file_count = $3, total_bytes = $4,
-finalized_at = now(), updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
+warnings = $5, finalized_at = now(), updated_at = now(), revision = revision + 1
+WHERE version_id = $1"""
 DELETE = """
 UPDATE version SET state = 'deleted', deleted_from = state, deleted_at = now(),
 updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
@@ -64,6 +65,7 @@ SELECT {HEAD} FROM {FROM}
 WHERE v.model_id = $1 AND v.ordinal < $2 AND ($4 OR v.state <> 'deleted')
 ORDER BY v.ordinal DESC LIMIT $3"""
 
+_WARNINGS = tuple[versions.VersionWarning, ...]
 _BEYOND_LAST = 2**63 - 1
 
 
@@ -165,7 +167,10 @@ async def update_content(
 
 
 async def seal(
-    connection: database.Connection, version_id: int, manifest: manifests.Manifest
+    connection: database.Connection,
+    version_id: int,
+    manifest: manifests.Manifest,
+    warnings: tuple[versions.VersionWarning, ...],
 ) -> None:
     """Make a draft ready; its files must be there."""
     await connection.execute(
@@ -174,6 +179,7 @@ async def seal(
         codec.digest_bytes(manifest.digest),
         len(manifest.files),
         manifest.total_bytes,
+        codec.dump(warnings),
     )
 
 
@@ -227,7 +233,13 @@ def version_from_row(row: database.Row, content: specs.Content, card: str = "") 
         finalized_at=row["finalized_at"],
         deleted_at=row["deleted_at"],
         etag=str(row["revision"]),
+        warnings=_warnings(row["warnings"]),
+        quarantine_reason=row["quarantine_reason"],
     )
+
+
+def _warnings(text: str) -> tuple[versions.VersionWarning, ...]:
+    return () if text == "[]" else codec.load(_WARNINGS, text)
 
 
 def whole_from_row(row: database.Row) -> versions.Version:

@@ -2,7 +2,16 @@
 
 from functools import partial
 
-from modelkeep.domain import aliases, checks, manifests, models, names, namespaces, versions
+from modelkeep.domain import (
+    aliases,
+    checks,
+    manifests,
+    models,
+    names,
+    namespaces,
+    pickle_policies,
+    versions,
+)
 from modelkeep.transport import convert, convert_specs
 from modelkeep.v1 import registry_service_pb2 as pb
 
@@ -18,6 +27,11 @@ STATES: dict[int, versions.VersionState] = {
     pb.VERSION_STATE_QUARANTINED: versions.VersionState.QUARANTINED,
     pb.VERSION_STATE_DELETED: versions.VersionState.DELETED,
 }
+PICKLE_POLICIES: dict[int, pickle_policies.PicklePolicy] = {
+    pb.PICKLE_POLICY_ALLOW: pickle_policies.PicklePolicy.ALLOW,
+    pb.PICKLE_POLICY_WARN: pickle_policies.PicklePolicy.WARN,
+    pb.PICKLE_POLICY_QUARANTINE: pickle_policies.PicklePolicy.QUARANTINE,
+}
 
 
 def kind_from_wire(number: int) -> models.ModelKind:
@@ -27,7 +41,12 @@ def kind_from_wire(number: int) -> models.ModelKind:
 
 def namespace_fields_from_wire(namespace: pb.Namespace) -> namespaces.NamespaceFields:
     """What a caller says about a namespace."""
-    return namespaces.NamespaceFields(namespace.description, dict(namespace.labels))
+    number = namespace.pickle_policy or pb.PICKLE_POLICY_WARN
+    found = checks.Checks()
+    policy = found.make("pickle_policy", partial(convert.enum_from_wire, number, PICKLE_POLICIES))
+    return found.finish(
+        lambda: namespaces.NamespaceFields(namespace.description, dict(namespace.labels), policy)
+    )
 
 
 def namespace_to_wire(namespace: namespaces.Namespace) -> pb.Namespace:
@@ -36,6 +55,10 @@ def namespace_to_wire(namespace: namespaces.Namespace) -> pb.Namespace:
         name=str(namespace.name),
         description=namespace.fields.description,
         labels=namespace.fields.labels,
+        pickle_policy=convert.enum_to_wire(
+            namespace.fields.pickle_policy,
+            PICKLE_POLICIES,  # type: ignore[arg-type]
+        ),
         creator=namespace.creator,
         create_time=convert.timestamp_to_wire(namespace.created_at),
         update_time=convert.timestamp_to_wire(namespace.updated_at),
@@ -92,9 +115,20 @@ def version_to_wire(version: versions.Version) -> pb.Version:
         update_time=convert.timestamp_to_wire(version.updated_at),
         delete_time=convert.timestamp_to_wire(version.deleted_at),
         etag=version.etag,
+        warnings=map(_warning_to_wire, version.warnings),
+        quarantine_reason=version.quarantine_reason,
     )
     convert_specs.fill_content(wire, version.content)
     return wire
+
+
+def _warning_to_wire(warning: versions.VersionWarning) -> pb.VersionWarning:
+    return pb.VersionWarning(
+        reason=warning.reason,
+        description=warning.description,
+        paths=warning.paths,
+        file_count=warning.file_count,
+    )
 
 
 def file_from_wire(file: pb.File) -> manifests.File:

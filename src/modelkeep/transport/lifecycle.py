@@ -21,3 +21,11 @@ class LifecycleServicer(pb_grpc.LifecycleServiceServicer):
         return pb.SetStageResponse(
             version=crossing.version_to_wire(move.version), displaced_version=move.displaced
         )
+
+    async def ReleaseVersion(
+        self, request: pb.ReleaseVersionRequest, context: Any
+    ) -> pb.ReleaseVersionResponse:
+        version = await self._lifecycle.release(
+            callers.current(), *requests.release_version(request)
+        )
+        return pb.ReleaseVersionResponse(version=crossing.version_to_wire(version))

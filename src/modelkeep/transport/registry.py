@@ -1,12 +1,13 @@
 """RegistryService: a table of contents."""
 
+import dataclasses
 from typing import Any
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import names
+from modelkeep.domain import limits, names
 from modelkeep.service import usecases
+from modelkeep.transport import convert_facts, page_tokens, requests
 from modelkeep.transport import convert_registry as crossing
-from modelkeep.transport import page_tokens, requests
 from modelkeep.v1 import registry_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2_grpc as pb_grpc
 
@@ -135,8 +136,15 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
 
     async def ListFiles(self, request: pb.ListFilesRequest, context: Any) -> pb.ListFilesResponse:
         parent, asked = requests.list_within(self._tokens, names.VersionName.parse, request)
-        page = await self._versions.list_files(callers.current(), parent, asked)
         response = pb.ListFilesResponse()
+        if request.show_facts:
+            fewer = dataclasses.replace(asked, size=min(asked.size, limits.INSPECTED_PAGE))
+            inspected = await self._versions.list_inspected(callers.current(), parent, fewer)
+            response.next_page_token = self._tokens.write(
+                request, inspected, response.files, convert_facts.inspected_to_wire
+            )
+            return response
+        page = await self._versions.list_files(callers.current(), parent, asked)
         response.next_page_token = self._tokens.write(
             request, page, response.files, crossing.file_to_wire
         )

@@ -60,7 +60,7 @@ def update_namespace(
         fields = found.make(
             "namespace", partial(convert_registry.namespace_fields_from_wire, request.namespace)
         )
-        paths = _mask(found, request, frozenset({"description", "labels"}))
+        paths = _mask(found, request, frozenset({"description", "labels", "pickle_policy"}))
     return once, name, _chosen(fields, paths), request.namespace.etag
 
 
@@ -192,6 +192,18 @@ def set_stage(
         move = found.make("", partial(stages.StageMove, request.stage, request.reason))
         convert.check_etag(found, "etag", request.etag)
     return once, name, move, request.etag
+
+
+def release_version(
+    request: lifecycle_service_pb2.ReleaseVersionRequest,
+) -> tuple[changes.Once, names.VersionName, str, str]:
+    """Arguments of `Lifecycle.release`."""
+    with checks.Checks() as found:
+        once = _once(found, "ReleaseVersion", request)
+        name = found.make("name", partial(names.VersionName.parse, request.name))
+        found.text("reason", request.reason, limits.REASON_CHARS, least=1, layout=True)
+        convert.check_etag(found, "etag", request.etag)
+    return once, name, request.reason, request.etag
 
 
 def name_of(parse: Callable[[str], N], request: Any) -> N:

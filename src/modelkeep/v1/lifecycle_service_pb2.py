@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from modelkeep.v1 import registry_service_pb2 as modelkeep_dot_v1_dot_registry__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a#modelkeep/v1/registry_service.proto\"`\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"U\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t2]\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a#modelkeep/v1/registry_service.proto\"`\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"U\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t\"W\n\x15ReleaseVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16ReleaseVersionResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version2\xba\x01\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponse\x12[\n\x0eReleaseVersion\x12#.modelkeep.v1.ReleaseVersionRequest\x1a$.modelkeep.v1.ReleaseVersionResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETSTAGEREQUEST']._serialized_end=187
   _globals['_SETSTAGERESPONSE']._serialized_start=189
   _globals['_SETSTAGERESPONSE']._serialized_end=274
-  _globals['_LIFECYCLESERVICE']._serialized_start=276
-  _globals['_LIFECYCLESERVICE']._serialized_end=369
+  _globals['_RELEASEVERSIONREQUEST']._serialized_start=276
+  _globals['_RELEASEVERSIONREQUEST']._serialized_end=363
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_start=365
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_end=429
+  _globals['_LIFECYCLESERVICE']._serialized_start=432
+  _globals['_LIFECYCLESERVICE']._serialized_end=618
 # @@protoc_insertion_point(module_scope)

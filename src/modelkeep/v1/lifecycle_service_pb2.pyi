@@ -82,3 +82,61 @@ class SetStageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetStageResponse: _TypeAlias = SetStageResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseVersionRequest(_message.Message):
+    """Request of ReleaseVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 characters; it is kept in the audit log."""
+    etag: _builtins.str
+    """The version's etag, checked if set."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseVersionRequest: _TypeAlias = ReleaseVersionRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseVersionResponse(_message.Message):
+    """Response of ReleaseVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> _registry_service_pb2.Version:
+        """The version, now ready."""
+
+    def __init__(
+        self,
+        *,
+        version: _registry_service_pb2.Version | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseVersionResponse: _TypeAlias = ReleaseVersionResponse  # noqa: Y015

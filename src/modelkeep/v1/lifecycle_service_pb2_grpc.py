@@ -40,6 +40,11 @@ class LifecycleServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageResponse.FromString,
                 _registered_method=True)
+        self.ReleaseVersion = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/ReleaseVersion',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -58,6 +63,15 @@ class LifecycleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseVersion(self, request, context):
+        """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
+        it. Its stage and aliases lead to it again.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -65,6 +79,11 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.SetStage,
                     request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageResponse.SerializeToString,
+            ),
+            'ReleaseVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseVersion,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +114,33 @@ class LifecycleService:
             '/modelkeep.v1.LifecycleService/SetStage',
             modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageRequest.SerializeToString,
             modelkeep_dot_v1_dot_lifecycle__service__pb2.SetStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/ReleaseVersion',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

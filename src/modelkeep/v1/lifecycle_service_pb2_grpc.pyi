@@ -41,6 +41,11 @@ class LifecycleServiceStub:
     transaction and named in the answer.
     Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
     """
+    ReleaseVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ReleaseVersionRequest, _lifecycle_service_pb2.ReleaseVersionResponse]
+    """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
+    it. Its stage and aliases lead to it again.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
+    """
 
 @_typing.type_check_only
 class LifecycleServiceAsyncStub(LifecycleServiceStub):
@@ -54,6 +59,11 @@ class LifecycleServiceAsyncStub(LifecycleServiceStub):
     `production` holds one version of a model: the one that stood there is archived in the same
     transaction and named in the answer.
     Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+    """
+    ReleaseVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ReleaseVersionRequest, _lifecycle_service_pb2.ReleaseVersionResponse]  # type: ignore[assignment]
+    """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
+    it. Its stage and aliases lead to it again.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
     """
 
 class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +81,17 @@ class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
         `production` holds one version of a model: the one that stood there is archived in the same
         transaction and named in the answer.
         Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseVersion(
+        self,
+        request: _lifecycle_service_pb2.ReleaseVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.ReleaseVersionResponse, _abc.Awaitable[_lifecycle_service_pb2.ReleaseVersionResponse]]:
+        """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
+        it. Its stage and aliases lead to it again.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
         """
 
 def add_LifecycleServiceServicer_to_server(servicer: LifecycleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from modelkeep.v1 import facts_pb2 as _facts_pb2
 from modelkeep.v1 import spec_pb2 as _spec_pb2
 import builtins as _builtins
 import sys
@@ -21,6 +22,36 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PicklePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PicklePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PicklePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PICKLE_POLICY_UNSPECIFIED: _PicklePolicy.ValueType  # 0
+    """Not stated; taken as PICKLE_POLICY_WARN."""
+    PICKLE_POLICY_ALLOW: _PicklePolicy.ValueType  # 1
+    """Nothing; ListFiles still tells what is in them."""
+    PICKLE_POLICY_WARN: _PicklePolicy.ValueType  # 2
+    """Version.warnings tells of them."""
+    PICKLE_POLICY_QUARANTINE: _PicklePolicy.ValueType  # 3
+    """The version is QUARANTINED, also if a file could not be looked into."""
+
+class PicklePolicy(_PicklePolicy, metaclass=_PicklePolicyEnumTypeWrapper):
+    """What becomes of a version with files that are pickles, or may be: loading one may run anything.
+    It is decided when the version is sealed, by what is in the files, not by their names.
+    """
+
+PICKLE_POLICY_UNSPECIFIED: PicklePolicy.ValueType  # 0
+"""Not stated; taken as PICKLE_POLICY_WARN."""
+PICKLE_POLICY_ALLOW: PicklePolicy.ValueType  # 1
+"""Nothing; ListFiles still tells what is in them."""
+PICKLE_POLICY_WARN: PicklePolicy.ValueType  # 2
+"""Version.warnings tells of them."""
+PICKLE_POLICY_QUARANTINE: PicklePolicy.ValueType  # 3
+"""The version is QUARANTINED, also if a file could not be looked into."""
+Global___PicklePolicy: _TypeAlias = PicklePolicy  # noqa: Y015
 
 class _ModelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -119,6 +150,7 @@ class Namespace(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PICKLE_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}`."""
     description: _builtins.str
@@ -127,6 +159,8 @@ class Namespace(_message.Message):
     """Output only. Who created it."""
     etag: _builtins.str
     """Output only. Changes with every change; send it back to guard an update."""
+    pickle_policy: Global___PicklePolicy.ValueType
+    """What becomes of its versions that have pickles. Not stated means PICKLE_POLICY_WARN."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels: at most 64; keys 1 to 63 characters `[a-z0-9]([a-z0-9._/-]*[a-z0-9])?`, values at most
@@ -151,10 +185,11 @@ class Namespace(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        pickle_policy: Global___PicklePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "labels", b"labels", "name", b"name", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "labels", b"labels", "name", b"name", "pickle_policy", b"pickle_policy", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,6 +335,8 @@ class Version(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    QUARANTINE_REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
     version: _builtins.str
@@ -332,6 +369,8 @@ class Version(_message.Message):
     """Output only. The network address and client program it was created from."""
     etag: _builtins.str
     """Output only. Changes with every change; send it back to guard an update."""
+    quarantine_reason: _builtins.str
+    """Output only. Why it was set aside; empty unless it is QUARANTINED."""
     @_builtins.property
     def model(self) -> _spec_pb2.ModelSpec:
         """For models of kind MODEL, ADAPTER and PIPELINE."""
@@ -376,6 +415,10 @@ class Version(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was deleted."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionWarning]:
+        """Output only. What its users should know about its files, found when it was sealed."""
+
     def __init__(
         self,
         *,
@@ -403,16 +446,56 @@ class Version(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___VersionWarning] | None = ...,
+        quarantine_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "finalize_time", b"finalize_time", "model", b"model", "prompt", b"prompt", "source", b"source", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "card", b"card", "create_client", b"create_client", "create_time", b"create_time", "creator", b"creator", "datasets", b"datasets", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "file_count", b"file_count", "finalize_time", b"finalize_time", "labels", b"labels", "manifest_digest", b"manifest_digest", "metrics", b"metrics", "model", b"model", "name", b"name", "ordinal", b"ordinal", "prompt", b"prompt", "source", b"source", "spec", b"spec", "stage", b"stage", "state", b"state", "total_bytes", b"total_bytes", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "card", b"card", "create_client", b"create_client", "create_time", b"create_time", "creator", b"creator", "datasets", b"datasets", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "file_count", b"file_count", "finalize_time", b"finalize_time", "labels", b"labels", "manifest_digest", b"manifest_digest", "metrics", b"metrics", "model", b"model", "name", b"name", "ordinal", b"ordinal", "prompt", b"prompt", "quarantine_reason", b"quarantine_reason", "source", b"source", "spec", b"spec", "stage", b"stage", "state", b"state", "total_bytes", b"total_bytes", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["model", "prompt"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_spec) -> _WhichOneofReturnType_spec | None: ...
 
 Global___Version: _TypeAlias = Version  # noqa: Y015
+
+@_typing.final
+class VersionWarning(_message.Message):
+    """Something about a version's files that its users should know."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Which warning: `PICKLE_DANGEROUS`, `PICKLE_UNKNOWN`, `PICKLE_IMPORTS`, `PICKLE_PLAIN` (as
+    PickleVerdict says), or `NOT_INSPECTED` (nobody has looked into the file).
+    """
+    description: _builtins.str
+    """The same in a sentence."""
+    file_count: _builtins.int
+    """How many files it is about."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first files it is about; at most 10."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        description: _builtins.str = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+        file_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "file_count", b"file_count", "paths", b"paths", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionWarning: _TypeAlias = VersionWarning  # noqa: Y015
 
 @_typing.final
 class File(_message.Message):
@@ -424,6 +507,7 @@ class File(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Relative, `/`-separated, normalised path of at most 1,024 bytes of UTF-8: no empty segment, `.`
     or `..`, no backslash, no control character, not absolute; unique in the version ignoring case.
@@ -434,6 +518,10 @@ class File(_message.Message):
     """Size in bytes."""
     media_type: _builtins.str
     """Media type, at most 128 characters; `application/octet-stream` if not stated."""
+    @_builtins.property
+    def facts(self) -> _facts_pb2.FileFacts:
+        """Output only. What is inside, if ListFiles was asked for it and somebody has looked."""
+
     def __init__(
         self,
         *,
@@ -441,10 +529,11 @@ class File(_message.Message):
         digest: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         media_type: _builtins.str = ...,
+        facts: _facts_pb2.FileFacts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "media_type", b"media_type", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "facts", b"facts", "media_type", b"media_type", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -669,7 +758,7 @@ class UpdateNamespaceRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to take: `description`, `labels`. At least one."""
+        """Which fields to take: `description`, `labels`, `pickle_policy`. At least one."""
 
     def __init__(
         self,
@@ -1285,22 +1374,26 @@ class ListFilesRequest(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SHOW_FACTS_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
     page_size: _builtins.int
     """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
     page_token: _builtins.str
     """`next_page_token` of the page before; every other field must be as it was then."""
+    show_facts: _builtins.bool
+    """Whether File.facts is filled in; a page then holds at most 100 files."""
     def __init__(
         self,
         *,
         parent: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        show_facts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_facts", b"show_facts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

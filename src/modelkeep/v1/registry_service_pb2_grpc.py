@@ -191,7 +191,7 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateNamespace(self, request, context):
-        """Change a namespace's description or labels. Errors: NOT_FOUND, ABORTED (etag).
+        """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -251,9 +251,10 @@ class RegistryServiceServicer:
 
     def FinalizeVersion(self, request, context):
         """Seal a draft: from here on its content never changes. The server checks that the namespace
-        holds every file, with bytes whose SHA-256 it computed itself.
+        holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
+        the namespace quarantines pickles, the version may come out QUARANTINED.
         Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag).
+        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class RegistryServiceStub:
     ListNamespaces: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListNamespacesRequest, _registry_service_pb2.ListNamespacesResponse]
     """List namespaces by name."""
     UpdateNamespace: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateNamespaceRequest, _registry_service_pb2.UpdateNamespaceResponse]
-    """Change a namespace's description or labels. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
     CreateModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]
     """Create a model. Errors: ALREADY_EXISTS, NOT_FOUND (namespace)."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _registry_service_pb2.GetModelResponse]
@@ -71,9 +71,10 @@ class RegistryServiceStub:
     """
     FinalizeVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.FinalizeVersionRequest, _registry_service_pb2.FinalizeVersionResponse]
     """Seal a draft: from here on its content never changes. The server checks that the namespace
-    holds every file, with bytes whose SHA-256 it computed itself.
+    holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
+    the namespace quarantines pickles, the version may come out QUARANTINED.
     Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag).
+    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _registry_service_pb2.GetVersionResponse]
     """Read one version. Errors: NOT_FOUND."""
@@ -131,7 +132,7 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListNamespaces: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListNamespacesRequest, _registry_service_pb2.ListNamespacesResponse]  # type: ignore[assignment]
     """List namespaces by name."""
     UpdateNamespace: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateNamespaceRequest, _registry_service_pb2.UpdateNamespaceResponse]  # type: ignore[assignment]
-    """Change a namespace's description or labels. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
     CreateModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]  # type: ignore[assignment]
     """Create a model. Errors: ALREADY_EXISTS, NOT_FOUND (namespace)."""
     GetModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _registry_service_pb2.GetModelResponse]  # type: ignore[assignment]
@@ -153,9 +154,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """
     FinalizeVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.FinalizeVersionRequest, _registry_service_pb2.FinalizeVersionResponse]  # type: ignore[assignment]
     """Seal a draft: from here on its content never changes. The server checks that the namespace
-    holds every file, with bytes whose SHA-256 it computed itself.
+    holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
+    the namespace quarantines pickles, the version may come out QUARANTINED.
     Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag).
+    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _registry_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Read one version. Errors: NOT_FOUND."""
@@ -234,7 +236,7 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.UpdateNamespaceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.UpdateNamespaceResponse, _abc.Awaitable[_registry_service_pb2.UpdateNamespaceResponse]]:
-        """Change a namespace's description or labels. Errors: NOT_FOUND, ABORTED (etag)."""
+        """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
 
     @_abc_1.abstractmethod
     def CreateModel(
@@ -304,9 +306,10 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.FinalizeVersionResponse, _abc.Awaitable[_registry_service_pb2.FinalizeVersionResponse]]:
         """Seal a draft: from here on its content never changes. The server checks that the namespace
-        holds every file, with bytes whose SHA-256 it computed itself.
+        holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
+        the namespace quarantines pickles, the version may come out QUARANTINED.
         Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag).
+        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
         """
 
     @_abc_1.abstractmethod
