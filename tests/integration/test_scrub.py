@@ -5,16 +5,14 @@ import datetime
 from collections.abc import AsyncIterator
 
 import pytest
-from support import faulty_store, memory_store, uploading
+from support import faulty_store, memory_store, sealing, uploading
 
-from modelkeep.domain import errors, manifests, models, names, soundness, specs, versions
-from modelkeep.service import finalizing, hashing, rereading, scrub, version_checks
-from modelkeep.service import models as model_service
+from modelkeep.domain import errors, names, soundness, versions
+from modelkeep.service import hashing, rereading, scrub, version_checks
 from modelkeep.service import versions as version_service
 from modelkeep.storage import database
 
 PART = uploading.PART
-MODEL = names.ModelName("acme", "voice")
 NEVER = datetime.timedelta(days=365)
 ALWAYS = datetime.timedelta(0)
 LARGE = uploading.content_of(3 * PART + 100)
@@ -33,27 +31,19 @@ class Deployment:
         self.store = store
         self.hasher = hashing.Hasher(1)
         self.rereader = rereading.Rereader(store, self.hasher)
+        self.sealing = sealing.Sealing(db, store)
         self.checks = version_checks.VersionChecks(db, self.rereader)
 
     def scrub(self, older_than: datetime.timedelta = NEVER, **settings: float) -> scrub.Scrub:
         wanted = {"bytes_per_s": 1e12, "idle_s": 0.01} | settings
         return scrub.Scrub(self.db, self.rereader, scrub.Settings(older_than=older_than, **wanted))
 
-    async def seal(self, version: str, files: dict[str, bytes]) -> names.VersionName:
-        name = names.VersionName(MODEL.namespace, MODEL.model, version)
-        service = version_service.Versions(self.db)
-        await service.create(
-            uploading.CALLER, uploading.NOT_ONCE, name, specs.Content(), versions.Notes()
-        )
+    async def seal(self, number: int, files: dict[str, bytes]) -> names.VersionName:
+        """Push the files and seal them as version 1.0.{number}."""
+        name = await self.sealing.draft(number)
         for content in files.values():
             await self.replica.push(content)
-        listed = [
-            manifests.File(path, uploading.digest_of(content), len(content))
-            for path, content in files.items()
-        ]
-        await finalizing.Finalizing(self.db, self.store).finalize(
-            uploading.CALLER, uploading.NOT_ONCE, name, manifests.Manifest.of(listed), ""
-        )
+        await self.sealing.seal(name, files)
         return name
 
     async def state(self, name: names.VersionName) -> versions.VersionState:
@@ -80,13 +70,7 @@ async def deployment(
     db: database.Database, replica: uploading.Replica, faulty: faulty_store.FaultyBlobStore
 ) -> AsyncIterator[Deployment]:
     made = Deployment(db, replica, faulty)
-    await model_service.Models(db).create(
-        uploading.CALLER,
-        uploading.NOT_ONCE,
-        MODEL,
-        models.ModelKind.MODEL,
-        models.ModelFields(),
-    )
+    await made.sealing.make_model()
     yield made
     made.hasher.close()
 
@@ -103,7 +87,7 @@ def flip(memory: memory_store.MemoryBlobStore, content: bytes, at: int) -> str:
 
 
 async def test_a_sound_version_is_proven_file_by_file(deployment: Deployment) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     told = await deployment.verify(name)
     assert {each.result.file.path for each in told if each.result} == set(FILES)
     assert {each.result.verdict for each in told if each.result} == {soundness.Verdict.OK}
@@ -115,7 +99,7 @@ async def test_a_sound_version_is_proven_file_by_file(deployment: Deployment) ->
 async def test_the_part_that_rotted_is_named(
     deployment: Deployment, memory: memory_store.MemoryBlobStore, at: int
 ) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     flip(memory, LARGE, at)
     start = at // PART * PART
     end = min(start + PART, len(LARGE))
@@ -136,7 +120,7 @@ async def test_the_part_that_rotted_is_named(
 async def test_lost_cut_and_grown_objects_are_told_apart(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", {"w": LARGE, "c": SMALL})
+    name = await deployment.seal(1, {"w": LARGE, "c": SMALL})
     key = key_of(memory, LARGE)
     for held, expected in (
         (LARGE[:-1], ("corrupt", f"there are {len(LARGE) - 1:,} bytes instead of {len(LARGE):,}")),
@@ -153,13 +137,9 @@ async def test_lost_cut_and_grown_objects_are_told_apart(
 
 
 async def test_only_sealed_versions_can_be_verified(deployment: Deployment) -> None:
-    service = version_service.Versions(deployment.db)
-    name = names.VersionName(MODEL.namespace, MODEL.model, "1.0.0")
     with pytest.raises(errors.NotFound):
-        await deployment.verify(name)
-    await service.create(
-        uploading.CALLER, uploading.NOT_ONCE, name, specs.Content(), versions.Notes()
-    )
+        await deployment.verify(names.VersionName("acme", "m", "1.0.1"))
+    name = await deployment.sealing.draft(1)
     with pytest.raises(errors.FailedPrecondition, match="is draft"):
         await deployment.verify(name)
 
@@ -167,7 +147,7 @@ async def test_only_sealed_versions_can_be_verified(deployment: Deployment) -> N
 async def test_a_verification_that_is_given_up_frees_its_places(
     deployment: Deployment, faulty: faulty_store.FaultyBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     gates = [faulty.hold("stat", nth=n + 1) for n in range(version_checks.AT_ONCE)]
     telling = deployment.checks.verify(uploading.CALLER, name)
     assert (await anext(telling)).result is None
@@ -181,9 +161,9 @@ async def test_a_verification_that_is_given_up_frees_its_places(
 async def test_the_scrub_sets_aside_every_version_that_has_what_rotted(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    first = await deployment.seal("1.0.0", FILES)
-    second = await deployment.seal("2.0.0", {"other/name.bin": LARGE})
-    sound = await deployment.seal("3.0.0", {"config.json": SMALL})
+    first = await deployment.seal(1, FILES)
+    second = await deployment.seal(2, {"other/name.bin": LARGE})
+    sound = await deployment.seal(3, {"config.json": SMALL})
     flip(memory, LARGE, PART)
     scrubbing = deployment.scrub(ALWAYS)
     assert await scrubbing.step()
@@ -205,7 +185,7 @@ async def test_the_scrub_sets_aside_every_version_that_has_what_rotted(
 async def test_the_same_bytes_pushed_again_repair_a_blob(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     rotten_key = flip(memory, LARGE, 5)
     digest = uploading.digest_of(LARGE)
     assert await deployment.replica.missing([digest]) == ()
@@ -226,27 +206,20 @@ async def test_the_same_bytes_pushed_again_repair_a_blob(
 async def test_a_new_version_cannot_count_on_rotten_bytes(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    await deployment.seal("1.0.0", FILES)
+    await deployment.seal(1, FILES)
     flip(memory, LARGE, 5)
     while await deployment.scrub(datetime.timedelta(milliseconds=1), idle_s=0).step():
         if await deployment.replica.missing([uploading.digest_of(LARGE)]):
             break
-    name = names.VersionName(MODEL.namespace, MODEL.model, "2.0.0")
-    service = version_service.Versions(deployment.db)
-    await service.create(
-        uploading.CALLER, uploading.NOT_ONCE, name, specs.Content(), versions.Notes()
-    )
-    file = manifests.File("w", uploading.digest_of(LARGE), len(LARGE))
+    name = await deployment.sealing.draft(2)
     with pytest.raises(errors.FailedPrecondition, match="never uploaded"):
-        await finalizing.Finalizing(deployment.db, deployment.store).finalize(
-            uploading.CALLER, uploading.NOT_ONCE, name, manifests.Manifest.of([file]), ""
-        )
+        await deployment.sealing.seal(name, {"w": LARGE})
 
 
 async def test_bytes_that_come_back_are_believed_again(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", {"w": LARGE, "c": SMALL})
+    name = await deployment.seal(1, {"w": LARGE, "c": SMALL})
     key = flip(memory, LARGE, 5)
     scrubbing = deployment.scrub(ALWAYS)
     assert [await scrubbing.step(), await scrubbing.step()] == [True, True]
@@ -260,7 +233,7 @@ async def test_bytes_that_come_back_are_believed_again(
 async def test_an_empty_bucket_is_the_wrong_one_and_condemns_nothing(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     memory.objects.clear()
     with pytest.raises(errors.FailedPrecondition, match="MODELKEEP_S3_BUCKET"):
         await deployment.scrub(ALWAYS).step()
@@ -270,7 +243,7 @@ async def test_an_empty_bucket_is_the_wrong_one_and_condemns_nothing(
 async def test_a_store_that_is_away_condemns_nothing_and_frees_the_claim(
     deployment: Deployment, faulty: faulty_store.FaultyBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", {"c": SMALL})
+    name = await deployment.seal(1, {"c": SMALL})
     faulty.fail("stat")
     with pytest.raises(errors.Unavailable):
         await deployment.scrub(ALWAYS).step()
@@ -282,7 +255,7 @@ async def test_two_replicas_never_re_read_the_same_blob(
     deployment: Deployment, faulty: faulty_store.FaultyBlobStore
 ) -> None:
     contents = [uploading.content_of(100 + n) for n in range(20)]
-    await deployment.seal("1.0.0", {f"f{n}": content for n, content in enumerate(contents)})
+    await deployment.seal(1, {f"f{n}": content for n, content in enumerate(contents)})
     long_ago = "UPDATE blob SET verified_at = now() - interval '30 days'"
     async with deployment.db.connection() as connection:
         await connection.execute(long_ago)
@@ -310,7 +283,7 @@ async def test_the_rate_is_kept() -> None:
 async def test_the_scrub_runs_until_it_is_stopped(
     deployment: Deployment, memory: memory_store.MemoryBlobStore
 ) -> None:
-    name = await deployment.seal("1.0.0", FILES)
+    name = await deployment.seal(1, FILES)
     flip(memory, SMALL, 0)
     running = asyncio.create_task(deployment.scrub(ALWAYS).run())
     async with asyncio.timeout(20):
