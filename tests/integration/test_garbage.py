@@ -6,7 +6,7 @@ import datetime
 import pytest
 from support import faulty_store, memory_store, sealing, uploading
 
-from modelkeep.domain import errors, garbage, names, pages
+from modelkeep.domain import errors, garbage, names, pages, uploads
 from modelkeep.service import changes, collecting, reaping
 from modelkeep.storage import database
 
@@ -146,13 +146,32 @@ async def test_a_blob_that_an_open_upload_brings_again_stays(
     replica: uploading.Replica,
     collector: collecting.Collecting,
 ) -> None:
-    upload = await replica.start(A)  # before anybody has it
+    name = await _opened_before_the_blob_was_there(db, replica)
+    assert digests(await collect(collector)) == set()
+    await replica.abort(name)
+    assert digests(await collect(collector)) == {uploading.digest_of(A)}
+
+
+async def test_whose_upload_finds_the_blob_there_has_the_grace_period_too(
+    db: database.Database,
+    replica: uploading.Replica,
+    collector: collecting.Collecting,
+) -> None:
+    name = await _opened_before_the_blob_was_there(db, replica)
+    await replica.write(name, uploading.pieces_of(A))
+    assert (await replica.complete(name)).state is uploads.UploadState.COMMITTED
+    assert digests(await collect(collector)) == set()
+
+
+async def _opened_before_the_blob_was_there(
+    db: database.Database, replica: uploading.Replica
+) -> names.UploadName:
+    """An open upload of a blob that somebody else's upload brought long ago."""
+    upload = await replica.start(A)
     await execute(db, "UPDATE upload SET creator = 'somebody else'")
     await replica.push(A)
     await execute(db, LONG_AGO)
-    assert digests(await collect(collector)) == set()
-    await replica.abort(upload.name)
-    assert digests(await collect(collector)) == {uploading.digest_of(A)}
+    return upload.name
 
 
 async def test_a_version_being_sealed_at_that_moment_keeps_its_blobs(
