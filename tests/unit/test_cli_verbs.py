@@ -82,7 +82,8 @@ def test_push_and_pull_answer_the_keys_that_are_promised(
     )
     done = run("pull", "acme/voice", str(tmp_path / "copy"), "-o", "json")
     document = json.loads(done.stdout)
-    assert list(document) == ["version", "files", "total_bytes", "fetched_bytes", "seconds"]
+    promised = ["version", "files", "total_bytes", "fetched_bytes", "left_out", "seconds"]
+    assert list(document) == promised
     assert document["fetched_bytes"] == 100_002
     assert (tmp_path / "copy" / "weights.onnx").read_bytes() == b"w" * 100_000
 

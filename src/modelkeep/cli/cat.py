@@ -18,10 +18,10 @@ from modelkeep.cli import allocator, session, settings
 @settings.connecting
 @settings.pass_settings
 def cat(chosen: settings.Settings, ref: str, path: str, offset: int, length: int | None) -> None:
-    """Write one file of a version, or some bytes of it, to standard output.
+    """Write out one file, or some of its bytes.
 
-    Every block is checked before it is written; a whole file is checked by its digest at the end,
-    too: if that fails, the exit code is 1, and what was written is not the file.
+    Every block is checked before it is written to standard output; a whole file is checked by its
+    digest at the end, too: if that fails, the exit code is 1, and what was written is not the file.
     """
     allocator.tune()
 

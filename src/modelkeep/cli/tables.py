@@ -103,6 +103,20 @@ def files(entries: Iterable[client.File]) -> rich_table.Table:
     return grid.of(headings, rows, right={"SIZE"}, expendable=("TYPE", "DIGEST"))
 
 
+def checks(entries: Iterable[client.FileCheck]) -> rich_table.Table:
+    """One line for each file that was re-read."""
+    rows = [
+        (
+            cell(one.path, "bold"),
+            cell(units.size(one.size_bytes)),
+            cell(one.verdict, "green" if one.is_ok else "bold red"),
+            cell(one.detail),
+        )
+        for one in entries
+    ]
+    return grid.of(("FILE", "SIZE", "VERDICT", "DETAIL"), rows, right={"SIZE"})
+
+
 def pairs(rows: Iterable[tuple[str, str | text.Text]]) -> rich_table.Table:
     """Names and values, values that are empty left out."""
     table = rich_table.Table.grid(padding=(0, 2), pad_edge=False)

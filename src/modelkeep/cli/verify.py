@@ -16,7 +16,7 @@ from modelkeep.cli import failures, output, picking, progress, session, settings
 @settings.connecting
 @settings.pass_settings
 def verify(chosen: settings.Settings, ref: str, form: str) -> None:
-    """Have the server re-read every stored byte of a version.
+    """Have the stored bytes of a version re-read.
 
     Each file is read from the store by its SHA-256 and CRC32C; nothing is sent here. The exit code
     is 1 if anything is not as it was pushed: the server then sets the versions that have it aside,

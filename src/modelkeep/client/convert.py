@@ -135,6 +135,17 @@ def file_to_wire(file: records.File) -> registry_pb.File:
     )
 
 
+def file_check_from_wire(wire: artifact_pb.FileResult) -> records.FileCheck:
+    """What a re-reading found of a file, as the server sent it."""
+    return records.FileCheck(
+        path=wire.path,
+        digest=wire.digest,
+        size_bytes=wire.size_bytes,
+        verdict=_member(records.FileVerdict, wire, "verdict", "FILE_VERDICT_"),
+        detail=wire.detail,
+    )
+
+
 def alias_from_wire(wire: registry_pb.Alias) -> records.Alias:
     """An alias as the server sent it."""
     return records.Alias(

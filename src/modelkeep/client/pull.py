@@ -19,6 +19,7 @@ from modelkeep.client import (
     progress,
     records,
     refs,
+    selection,
     workers,
 )
 
@@ -35,6 +36,7 @@ class Order:
     ref: refs.Ref
     directory: Path
     as_of: datetime | None = None
+    wanted: selection.Selection = field(default_factory=selection.Selection)
     files_at_once: int = FILES_AT_ONCE
     stall_s: float = patience.DEFAULT_STALL_S
     listener: progress.Progress = field(default_factory=progress.Progress)
@@ -54,16 +56,33 @@ class Pull:
         began = time.monotonic()
         version = await self._registry.resolve(str(self._order.ref), as_of=self._order.as_of)
         files = [file async for file in self._registry.list_files(version.ref)]
+        # The whole list: a part of it has no digest to be checked by.
         check_manifest(version, files)
-        await self._fetch_all(version, files)
+        wanted = self._wanted(version, files)
+        await self._fetch_all(version, wanted)
         return records.PullResult(
             version=version,
             directory=self._order.directory,
-            files=len(files),
-            total_bytes=sum(file.size_bytes for file in files),
+            files=len(wanted),
+            total_bytes=sum(file.size_bytes for file in wanted),
             fetched_bytes=self._fetched_bytes,
             seconds=time.monotonic() - began,
+            left_out=len(files) - len(wanted),
         )
+
+    def _wanted(
+        self, version: records.Version, files: Sequence[records.File]
+    ) -> Sequence[records.File]:
+        if self._order.wanted.takes_all:
+            return files
+        wanted = [file for file in files if self._order.wanted.takes(file.path)]
+        if not wanted:
+            raise errors.NotFound(
+                f"None of the {len(files)} files of {version.ref} is wanted by these patterns;"
+                f" `modelkeep show {version.ref}` lists them.",
+                reason="NO_FILE_WANTED",
+            )
+        return wanted
 
     async def _fetch_all(self, version: records.Version, files: Sequence[records.File]) -> None:
         settings = download.Settings(

@@ -79,6 +79,11 @@ class Push:
         if sealed.state is records.VersionState.DRAFT:
             await self._send_missing(hashed)
             sealed, is_new = await reservation.seal(self._registry, self._order, sealed, files)
+        elif sealed.state is records.VersionState.QUARANTINED:
+            await self._send_missing(hashed)
+            reservation.require_repaired(
+                sealed, was_sent=self._sent_bytes > 0, listener=self._listener
+            )
         return records.PushResult(
             version=sealed,
             files=sealed.file_count,

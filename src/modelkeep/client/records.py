@@ -124,6 +124,31 @@ class File:
     media_type: str = "application/octet-stream"
 
 
+class FileVerdict(enum.StrEnum):
+    """Whether the store has a file as it was pushed."""
+
+    UNSPECIFIED = "unspecified"
+    OK = "ok"
+    CORRUPT = "corrupt"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCheck:
+    """What a re-reading found of one file; `detail` says what is wrong, empty if nothing is."""
+
+    path: str
+    digest: str
+    size_bytes: int
+    verdict: FileVerdict
+    detail: str
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether every byte is as it was pushed."""
+        return self.verdict is FileVerdict.OK
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
     """A movable name for one version of a model; `version` is that version's resource name."""
@@ -195,7 +220,10 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
-    """What a pull did; `fetched_bytes` is what came over the wire."""
+    """What a pull did; `fetched_bytes` is what came over the wire.
+
+    `files` and `total_bytes` are of the files that were wanted; `left_out` counts the others.
+    """
 
     version: Version
     directory: Path
@@ -203,3 +231,4 @@ class PullResult:
     total_bytes: int
     fetched_bytes: int
     seconds: float
+    left_out: int = 0

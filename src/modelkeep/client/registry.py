@@ -1,10 +1,12 @@
 """A registry, as the SDK shows it: every call, and push and pull made of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from modelkeep.client import (
     blobs,
+    files,
     models,
     namespaces,
     patience,
@@ -14,6 +16,7 @@ from modelkeep.client import (
     push,
     records,
     refs,
+    selection,
     specs,
     versions,
     workers,
@@ -23,6 +26,7 @@ from modelkeep.client import (
 class Registry(
     namespaces.NamespaceCalls,
     models.ModelCalls,
+    files.FileCalls,
     versions.VersionCalls,
     pointers.PointerCalls,
     blobs.BlobCalls,
@@ -77,6 +81,8 @@ class Registry(
         directory: Path | str,
         *,
         as_of: datetime | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
         files_at_once: int = pull.FILES_AT_ONCE,
         stall_s: float = patience.DEFAULT_STALL_S,
         listener: progress.Progress | None = None,
@@ -87,12 +93,15 @@ class Registry(
             ref: what to pull, for example `acme/voice@production`.
             directory: where to; made if need be. Nothing outside it is written.
             as_of: take the version the reference meant at this aware instant.
+            include: patterns as in .gitignore; only files that match one are pulled.
+            exclude: patterns of files that are not; see `selection.Selection`.
             files_at_once: how many files are fetched at the same time.
             stall_s: how long to try again without progress, in seconds.
             listener: hears how far it is.
 
         Raises:
-            NotFound: there is no such version.
+            NotFound: there is no such version, or no file of it is wanted.
+            InvalidRequest: a pattern is malformed.
             BadTree: the version's paths must not be written.
             DataLoss: the list of files or a file is not what its digest says.
         """
@@ -100,6 +109,7 @@ class Registry(
             ref=refs.parse_selection(ref),
             directory=Path(directory),
             as_of=as_of,
+            wanted=selection.Selection(include, exclude),
             files_at_once=files_at_once,
             stall_s=stall_s,
             listener=listener or progress.Progress(),

@@ -4,11 +4,14 @@ import dataclasses
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelkeep.client import errors, manifest, records, specs
+from modelkeep.client import errors, manifest, progress, records, specs
 
 if TYPE_CHECKING:
     from modelkeep.client.push import Order
     from modelkeep.client.registry import Registry
+
+
+_SEALED = (records.VersionState.READY, records.VersionState.QUARANTINED)
 
 
 async def reserve(
@@ -115,7 +118,7 @@ async def _take_over(
 def _same_or_refused(
     found: records.Version, order: "Order", files: Sequence[records.File]
 ) -> records.Version:
-    if found.state is not records.VersionState.READY:
+    if found.state not in _SEALED:
         raise errors.Refused(
             f"{order.ref} is {found.state}; push another version"
             + (f", or run `modelkeep restore {order.ref}`." if _is_deleted(found) else "."),
@@ -131,6 +134,26 @@ def _same_or_refused(
     if not _says_the_same(found, order.draft):
         order.listener.noted(f"{order.ref} was sealed with another description; it stays as it is.")
     return found
+
+
+def require_repaired(
+    found: records.Version, *, was_sent: bool, listener: progress.Progress
+) -> None:
+    """Tell that files of a version that was set aside were repaired, or refuse it if none were.
+
+    Raises:
+        Refused: it was set aside, and the registry needs none of its files.
+    """
+    if not was_sent:
+        raise errors.Refused(
+            f"{found.ref} has this content and was set aside; `modelkeep show {found.ref}` says"
+            " why.",
+            reason="VERSION_QUARANTINED",
+        )
+    listener.noted(
+        f"{found.ref} was set aside because the store had lost or damaged files; they are whole"
+        f" again. Run `modelkeep verify {found.ref}`, then have it released."
+    )
 
 
 def _is_deleted(found: records.Version) -> bool:

@@ -126,6 +126,9 @@ class SyncRegistry:
     abort_upload = _blocking(registry.Registry.abort_upload)
     read_blob = _iterating(registry.Registry.read_blob)
     read_named_blob = _iterating(registry.Registry.read_named_blob)
+    read_file = _blocking(registry.Registry.read_file)
+    stream_file = _iterating(registry.Registry.stream_file)
+    verify_version = _iterating(registry.Registry.verify_version)
     push = _blocking(registry.Registry.push)
     pull = _blocking(registry.Registry.pull)
 
