@@ -11,7 +11,7 @@ SECTIONS = {
         "push": lazy.Verb(f"{_HERE}.push:push", "Push a folder, a file or a prompt as a version."),
         "pull": lazy.Verb(f"{_HERE}.pull:pull", "Pull a version into a folder, verified."),
         "cat": lazy.Verb(f"{_HERE}.cat:cat", "Write out one file, or some of its bytes."),
-        "verify": lazy.Verb(f"{_HERE}.verify:verify", "Have the stored bytes of a version re-read."),
+        "verify": lazy.Verb(f"{_HERE}.verify:verify", "Have a version's stored bytes re-read."),
     },
     "Look": {
         "show": lazy.Verb(f"{_HERE}.show:show", "Show a namespace, a model or a version."),

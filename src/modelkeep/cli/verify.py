@@ -16,7 +16,7 @@ from modelkeep.cli import failures, output, picking, progress, session, settings
 @settings.connecting
 @settings.pass_settings
 def verify(chosen: settings.Settings, ref: str, form: str) -> None:
-    """Have the stored bytes of a version re-read.
+    """Have a version's stored bytes re-read.
 
     Each file is read from the store by its SHA-256 and CRC32C; nothing is sent here. The exit code
     is 1 if anything is not as it was pushed: the server then sets the versions that have it aside,
