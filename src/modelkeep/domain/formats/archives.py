@@ -12,19 +12,21 @@ from modelkeep.domain.formats import arrays, facts, pickles, source, zips
 MAX_OPENED = 128
 """Most entries opened of one archive."""
 _MEMORY_BYTES = 64 * source.MIB
-_PACKED_BYTES = 1 * source.MIB
 _STORAGE = re.compile(r"(.*/)?(data|tensors)/\d+")
 _TORCH_PICKLE = re.compile(r"(.*/)?data\.pkl")
 _SCRIPT_PICKLE = re.compile(r"(.*/)?constants\.pkl")
 _PICKLE_NAME = re.compile(r".*\.(pkl|pickle|pk|p|dill|joblib|pth?|ckpt|bin)", re.IGNORECASE)
 _TAR_AT, _TAR = 257, b"ustar"
-_CLOSED = {
+_MAGICS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x5d\x00\x00": "lzma",
     b"\x04\x22\x4d\x18": "lz4",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!\x1a\x07": "rar",
 }
-_GZIP, _BZIP2, _XZ, _LZMA = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x5d\x00\x00"
 _ZLIB_METHOD, _ZLIB_CHECK = 0x78, 31
 
 
@@ -87,15 +89,9 @@ def packing_of(head: bytes) -> str:
     """What a file is compressed or packed with, '' if it is not."""
     if head[_TAR_AT:].startswith(_TAR):
         return "tar"
-    if head.startswith(_GZIP):
-        return "gzip"
-    if head.startswith(_BZIP2):
-        return "bzip2"
-    if head.startswith((_XZ, _LZMA)):
-        return "xz"
     if head[:1] == bytes([_ZLIB_METHOD]) and int.from_bytes(head[:2], "big") % _ZLIB_CHECK == 0:
         return "zlib"
-    return next((name for magic, name in _CLOSED.items() if head.startswith(magic)), "")
+    return next((name for magic, name in _MAGICS.items() if head.startswith(magic)), "")
 
 
 def read_packed(content: source.Source, packing: str) -> facts.Facts:
@@ -103,12 +99,12 @@ def read_packed(content: source.Source, packing: str) -> facts.Facts:
 
     Raises `source.Malformed`, `source.Cut`.
     """
-    unpack = _UNPACKERS.get(packing)
-    if unpack is None:
+    make = _UNPACKERS.get(packing)
+    if make is None:
         return facts.Facts(
             format=packing, pickle=facts.unreadable(f"{packing} archives are not opened")
         )
-    inner = unpack(content)
+    inner = zips.unpacked(content, make())
     head = inner.content[: _TAR_AT + len(_TAR)]
     if head.startswith(zips.MAGIC) or packing_of(head):
         pickle = facts.unreadable("it has an archive within")
@@ -117,28 +113,10 @@ def read_packed(content: source.Source, packing: str) -> facts.Facts:
     return facts.Facts(format=packing, pickle=pickle)
 
 
-def _from_zlib(content: source.Source) -> source.Memory:
-    return zips.unpacked(content, zlib.MAX_WBITS | 32)  # 32: gzip or zlib, as its header says
-
-
-def _from_bzip2(content: source.Source) -> source.Memory:
-    unpacker = bz2.BZ2Decompressor()
-    return _unpacked(content, lambda packed: unpacker.decompress(packed, zips.UNPACKED_BYTES))
-
-
-def _from_xz(content: source.Source) -> source.Memory:
-    unpacker = lzma.LZMADecompressor(memlimit=_MEMORY_BYTES)
-    return _unpacked(content, lambda packed: unpacker.decompress(packed, zips.UNPACKED_BYTES))
-
-
-def _unpacked(content: source.Source, unpack: Callable[[bytes], bytes]) -> source.Memory:
-    packed = content.read(0, _PACKED_BYTES)
-    try:
-        found = unpack(packed)
-    except (OSError, EOFError, lzma.LZMAError, ValueError):
-        raise source.Malformed("it cannot be unpacked") from None
-    whole = len(packed) == content.size_bytes and len(found) < zips.UNPACKED_BYTES
-    return source.Memory(found, whole=whole)
-
-
-_UNPACKERS = {"gzip": _from_zlib, "zlib": _from_zlib, "bzip2": _from_bzip2, "xz": _from_xz}
+_UNPACKERS: dict[str, Callable[[], zips.Unpacker]] = {
+    "gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),  # 16: the header of gzip
+    "zlib": zlib.decompressobj,
+    "bzip2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(memlimit=_MEMORY_BYTES),
+    "lzma": lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY_BYTES),
+}

@@ -12,7 +12,7 @@ FORMAT = "gguf"
 MAGIC = b"GGUF"
 MAX_ENTRIES = 10_000
 MAX_TENSORS = 100_000
-MAX_ELEMENTS = 2_000_000
+MAX_ELEMENTS = 1_000_000
 """Most strings in the arrays of one file."""
 _MAX_KEY_BYTES = 65_535
 _MAX_DIMENSIONS = 8

@@ -45,9 +45,9 @@ def read(content: source.Source) -> facts.Facts:
     try:
         model.read()
     except source.Malformed:
-        if not model.is_onnx:
-            return facts.Facts()
-        raise
+        if model.graphs or model.opsets:
+            raise
+        return facts.Facts()
     return model.facts() if model.is_onnx else facts.Facts()
 
 

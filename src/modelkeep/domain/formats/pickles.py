@@ -102,6 +102,7 @@ class _Stream:
         self.imports: dict[str, bool] = {}
         self.count = 0
         self.named = False
+        self.endangers = False
         self.called = False
         self.unresolved = ""
 
@@ -109,7 +110,7 @@ class _Stream:
     def is_surely_one(self) -> bool:
         """Whether it did something that chance does not make bytes do."""
         is_long = self.count >= _ENOUGH_OPCODES
-        return self.called or is_long or any(self.imports.values())
+        return self.called or is_long or self.endangers
 
     def walk(self) -> None:
         """Follow the opcodes; raises `source.Malformed`, `source.Cut`."""
@@ -168,7 +169,8 @@ class _Stream:
             self._generic(effect, argument or b"")
 
     def _generic(self, effect: _Effect, argument: bytes) -> None:
-        self._note(effect.name, argument)
+        if effect.name == "STACK_GLOBAL":
+            self._import_by_names()
         if effect.to_mark:
             self._pop_to_mark()
         if effect.name == "POP" and self._stack[-1:] == [_MARK]:
@@ -176,30 +178,35 @@ class _Stream:
         else:
             self._pop(effect.pops)
         self._stack.extend([None] * effect.pushes)
+        self._note(effect.name, argument)
 
     def _note(self, name: str, argument: bytes) -> None:
         """Keep in mind what matters for the verdict."""
         if name in {"GLOBAL", "INST"}:
             module, _, attribute = argument.decode(errors="replace").partition("\n")
             self._import(module, attribute)
-        elif name == "STACK_GLOBAL":
-            pair = self._stack[-2:]
-            if [type(value) for value in pair] == [str, str]:
-                self._import(str(pair[0]), str(pair[1]))
-            else:
-                self.unresolved = "it imports by a name that it makes while it is loaded"
         elif name in _REGISTERED:
             self.unresolved = "it imports by a number that the loading program registered"
         elif name == "PROTO" and argument[0] > _LAST_PROTOCOL:
             raise source.Malformed(f"protocol {argument[0]} does not exist")
         self.called |= name in _CALLS and self.named
 
+    def _import_by_names(self) -> None:
+        pair = self._stack[-2:]
+        if [type(value) for value in pair] == [str, str]:
+            self._import(str(pair[0]), str(pair[1]))
+        else:
+            self.unresolved = "it imports by a name that it makes while it is loaded"
+
     def _import(self, module: str, name: str) -> None:
         if len(self.imports) + len(self._found.imports) >= MAX_IMPORTS:
             raise source.Cut(f"it imports more than {MAX_IMPORTS:,} different things")
         whole = f"{module}.{name}"
-        self.named |= _NAME.fullmatch(whole) is not None
-        self.imports[numbers.clean(whole)] = pickle_imports.is_dangerous(module, name)
+        named = _NAME.fullmatch(whole) is not None
+        is_dangerous = pickle_imports.is_dangerous(module, name)
+        self.named |= named
+        self.endangers |= named and is_dangerous
+        self.imports[numbers.clean(whole)] = is_dangerous
 
     def _top(self) -> str | None:
         if not self._stack or isinstance(self._stack[-1], _Mark):

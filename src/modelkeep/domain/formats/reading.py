@@ -8,7 +8,7 @@ from modelkeep.domain.formats import source as sources
 
 HEAD_BYTES = 64 * sources.KIB
 """How many of a file's first bytes `read` should be given."""
-_WEAK = frozenset({"zlib", "xz"})
+_WEAK = frozenset({"zlib", "lzma"})
 """Their magic numbers are so short that other files begin like them."""
 _JOBLIB = "joblib.numpy_pickle"
 
@@ -40,7 +40,7 @@ def _archive(content: sources.Source, head: bytes) -> facts.Facts | None:
     if not packing:
         return None
     read_facts = _attempt(packing, lambda: archives.read_packed(content, packing), suspect=True)
-    return None if packing in _WEAK and not read_facts.pickle.streams else read_facts
+    return None if packing in _WEAK and read_facts.problem else read_facts
 
 
 def _tensors(content: sources.Source, head: bytes) -> facts.Facts:

@@ -6,9 +6,11 @@ is refused here, and then taken for the worst.
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
+import lzma
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Protocol
 
 from modelkeep.domain.formats import source
 
@@ -17,7 +19,7 @@ MAX_DIRECTORY_BYTES = 8 * source.MIB
 MAX_ENTRIES = 100_000
 UNPACKED_BYTES = 4 * source.MIB
 """Most bytes unpacked of one entry."""
-_PACKED_CHUNK_BYTES = 256 * source.KIB
+_PACKED_CHUNK_BYTES = 4 * source.KIB
 _END = struct.Struct("<4s4H2LH")
 _END_MAGIC = b"PK\x05\x06"
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -31,6 +33,17 @@ _TAIL_BYTES = _END.size + 0xFFFF
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _EXTRA64 = 1
 _STORED, _DEFLATED = 0, 8
+
+
+class Unpacker(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end was reached."""
+
+    def decompress(self, chunk: bytes, most: int, /) -> bytes:
+        """At most so many of the bytes that the chunk continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +94,26 @@ def open_entry(content: source.Source, entry: Entry) -> source.Source:
     if entry.method == _STORED:
         return packed
     if entry.method == _DEFLATED:
-        return unpacked(packed, -zlib.MAX_WBITS)
+        return unpacked(packed, zlib.decompressobj(-zlib.MAX_WBITS))
     raise source.Cut(f"an entry is packed by method {entry.method}, which is not opened")
 
 
-def unpacked(packed: source.Source, window_bits: int) -> source.Memory:
-    """The first bytes that zlib makes of these; raises `source.Malformed`."""
-    unpacker = zlib.decompressobj(window_bits)
-    content, position = b"", 0
+def unpacked(packed: source.Source, unpacker: Unpacker) -> source.Memory:
+    """The first bytes that are in these; raises `source.Malformed` if there are none."""
+    content, position, whole = bytearray(), 0, False
     try:
-        while not unpacker.eof and len(content) < UNPACKED_BYTES:
+        while len(content) < UNPACKED_BYTES and not whole:
             chunk = packed.read(position, _PACKED_CHUNK_BYTES)
             if not chunk:
                 break
             position += len(chunk)
             content += unpacker.decompress(chunk, UNPACKED_BYTES - len(content))
-    except zlib.error:
+            whole = unpacker.eof
+    except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
+        # A loader may have used what came before the place where it breaks.
         if not content:
             raise source.Malformed("it cannot be unpacked") from None
-    return source.Memory(content, whole=unpacker.eof)
+    return source.Memory(bytes(content), whole=whole and position >= packed.size_bytes)
 
 
 def _directory(content: source.Source) -> _Directory:

@@ -1,0 +1,142 @@
+"""Whatever the bytes are, they are read within bounds, and nothing is raised."""
+
+import pickle
+import random
+import time
+import tracemalloc
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import model_files
+
+from modelkeep.domain.formats import facts, numbers, reading, source
+
+SEEDS = [
+    model_files.safetensors(),
+    model_files.gguf(),
+    model_files.onnx(),
+    model_files.dangerous_pickle(0),
+    model_files.dangerous_pickle(2),
+    model_files.dangerous_pickle(4),
+    model_files.torch(model_files.dangerous_pickle()),
+    model_files.torch(pickle.dumps({"a": [1, 2]}), packing=zipfile.ZIP_DEFLATED),
+    model_files.npy("'|O'", "(1,)", pickle.dumps([1])),
+]
+MAGICS = [b"", b"PK\x03\x04", b"GGUF\x03\0\0\0", b"\x80\x04", b"\x93NUMPY", b"\x1f\x8b", b"BZh"]
+MAGICS += [b"\x08\x08\x12", b"x\x9c", b"\xfd7zXZ\0"]
+
+
+class Counting:
+    """Bytes in memory that count what is read of them."""
+
+    def __init__(self, content: bytes, size_bytes: int | None = None) -> None:
+        self._content = content
+        self.size_bytes = len(content) if size_bytes is None else size_bytes
+        self.read_bytes = 0
+        self.reads = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        assert offset >= 0
+        assert length >= 0
+        assert offset + length <= self.size_bytes
+        self.read_bytes += length
+        self.reads += 1
+        return self._content[offset : offset + length].ljust(length, b"\0")
+
+
+def read(content: Counting, head_bytes: int = 64) -> facts.Facts:
+    """Read, and check what holds of any facts."""
+    found = reading.read(content, content.read(0, min(head_bytes, content.size_bytes)))
+    assert content.read_bytes <= source.MAX_READ_BYTES + head_bytes
+    assert content.reads <= source.MAX_READS + 1
+    for count in (found.tensor_count, found.parameter_count, found.opset):
+        assert count is None or 0 <= count <= numbers.MAX
+    texts = [found.architecture, *found.dtypes, *found.inputs, *found.outputs]
+    texts += [*found.metadata, *found.metadata.values(), *found.pickle.imports]
+    assert all(len(text) <= numbers.TEXT_CHARS and text.isprintable() for text in texts)
+    assert len(found.pickle.imports) <= facts.SHOWN_IMPORTS
+    assert found.pickle.verdict is not facts.PickleVerdict.UNKNOWN or found.pickle.problem
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(magic=st.sampled_from(MAGICS), content=st.binary(max_size=600))
+def test_any_bytes_give_facts(magic: bytes, content: bytes) -> None:
+    read(Counting(magic + content))
+
+
+@settings(max_examples=600, deadline=None)
+@given(seed=st.sampled_from(SEEDS), rng=st.randoms(use_true_random=False))
+def test_any_damage_gives_facts(seed: bytes, rng: random.Random) -> None:
+    content = bytearray(seed)
+    for _ in range(rng.randint(1, 8)):
+        at = rng.randrange(len(content))
+        match rng.randrange(4):
+            case 0:
+                content[at] = rng.randrange(256)
+            case 1:
+                del content[at : at + rng.randrange(1, 20)]
+            case 2:
+                content[at:at] = rng.randbytes(rng.randrange(1, 20))
+            case 3:
+                content[at : at + 8] = rng.choice([b"\xff" * 8, bytes(8), b"\xff" * 4])
+        if not content:
+            return
+    read(Counting(bytes(content)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=300), protocol=st.integers(0, 5))
+def test_what_breaks_off_behind_a_dangerous_pickle_does_not_hide_it(
+    content: bytes, protocol: int
+) -> None:
+    evil = model_files.dangerous_pickle(protocol) + content
+    assert read(Counting(evil)).pickle.verdict is facts.PickleVerdict.DANGEROUS
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.sampled_from(SEEDS), cut=st.floats(0, 1))
+def test_a_pickle_that_is_cut_is_never_called_none_once_it_began(seed: bytes, cut: float) -> None:
+    content = model_files.dangerous_pickle(4)
+    length = max(2, int(len(content) * cut))
+    assert read(Counting(content[:length])).pickle.found
+    read(Counting(seed[: int(len(seed) * cut)]))
+
+
+HUGE = {
+    "zeros": b"",
+    "one line": b"S'",
+    "a pickle of Nones": b"\x80\x04" + b"N0" * 3_000_000,
+    "a pickle of marks": b"\x80\x04" + b"(" * 5_000_000,
+    "a pickle of puts": b"\x80\x04N" + b"r\xff\xff\xff\x7f" * 1_000_000,
+    "a pickle of calls": b"\x80\x04cm\nn\n" + b")R" * 3_000_000,
+    "a pickle of lines": b"\x80\x04" + b"I1\n0" * 1_000_000,
+    "onnx of empty nodes": b"\x08\x08" + model_files.field(8, b"")
+    + model_files.field(7, b"\x0a\0" * 4_000_000),
+    "gguf of empty keys": b"GGUF\x03\0\0\0" + b"\xff" * 8 + b"\x10\x27" + bytes(6),
+    "gguf of empty strings": b"GGUF\x03\0\0\0" + bytes(8) + b"\1" + bytes(7) + b"\1" + bytes(7)
+    + b"k\x09\0\0\0\x08\0\0\0" + b"\x40\x42\x0f" + bytes(5),
+    "safetensors of braces": (8_000_000).to_bytes(8, "little") + b'{"a":' + b"[" * 7_999_995,
+    "safetensors of tensors": model_files.safetensors_of(
+        b"{" + b",".join(
+            b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % n for n in range(120_000)
+        )
+        + b"}", b""),
+    "a bomb": model_files.torch(bytes(300_000_000), packing=zipfile.ZIP_DEFLATED),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", HUGE.values(), ids=HUGE.keys())
+def test_bounds_of_time_and_memory_hold_for_hostile_files(content: bytes) -> None:
+    size_bytes = max(len(content), 10**9) if len(content) < 100 else len(content)
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        read(Counting(content, size_bytes), reading.HEAD_BYTES)
+        assert tracemalloc.get_traced_memory()[1] < 128 * source.MIB
+        assert time.process_time() - began < 30  # a second or two where memory is not traced
+    finally:
+        tracemalloc.stop()
