@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 import bench_artifacts
+import bench_small_files
 import bench_unary
 import report
 import rig
@@ -22,7 +23,12 @@ async def _artifacts(quick: bool) -> list[report.Figure]:
     return await (bench_artifacts.measure(32, 1) if quick else bench_artifacts.measure(1024, 3))
 
 
-BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts}
+async def _small(quick: bool) -> list[report.Figure]:
+    chosen = (100, 64, 1) if quick else (1000, 64, 3)
+    return await bench_small_files.measure(*chosen)
+
+
+BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts, "small": _small}
 
 
 async def main() -> None:

@@ -85,7 +85,8 @@ async def test_a_folder_is_pushed_and_comes_back_the_same(
     assert (dict(version.labels), version.card) == (dict(said.labels), said.card)
     pulled = await registry.pull("acme/voice", tmp_path / "copy")
     assert contents(tmp_path / "copy") == contents(folder)
-    assert pulled.fetched_bytes == pulled.total_bytes == LARGE_BYTES + 4
+    # The twins are fetched once, and stand in both places.
+    assert (pulled.fetched_bytes, pulled.total_bytes) == (LARGE_BYTES + 2, LARGE_BYTES + 4)
 
 
 async def test_pushing_again_sends_nothing(registry: client.Registry, folder: Path) -> None:
@@ -140,7 +141,7 @@ async def test_a_cut_pull_goes_on_from_the_bytes_it_has(
     async with client.connect(proxy.endpoint) as through:
         pulled = await through.pull(REF, tmp_path / "copy")
     assert proxy.cuts == 1
-    assert pulled.fetched_bytes == pulled.total_bytes
+    assert pulled.fetched_bytes == pulled.total_bytes - 2  # the twins came as one
     assert contents(tmp_path / "copy") == contents(folder)
 
 

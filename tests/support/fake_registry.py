@@ -24,6 +24,7 @@ from modelkeep.v1 import registry_service_pb2_grpc as registry_grpc
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 PART_BYTES = 256 * 1024
 CHUNK_BYTES = 64 * 1024
+BATCH_BLOB_BYTES = 1024
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Faults:
     stall_writes: int = 0
     unavailable: int = 0
     hostile_files: list[pb.File] | None = None
+    refuse_in_batches: set[str] = field(default_factory=set)
+    damage_batches: int = 0
     before_finalize: list[asyncio.Event] = field(default_factory=list)
 
 
@@ -64,6 +67,8 @@ class FakeRegistry(
         self.aliases: dict[str, pb.Alias] = {}
         self.blobs: dict[str, bytes] = {}
         self.uploads: dict[str, Uploading] = {}
+        self.takes_batches = False
+        self.states_batches = False
         self.received_bytes = 0
         self.served_bytes = 0
         self.calls: list[str] = []
@@ -272,6 +277,9 @@ class FakeRegistry(
             max_blob_bytes=2**40,
             max_files_per_version=10_000,
             max_find_missing=1000,
+            max_batch_blob_bytes=BATCH_BLOB_BYTES if self.states_batches else 0,
+            max_batch_bytes=4 * BATCH_BLOB_BYTES if self.states_batches else 0,
+            max_batch_blobs=10 if self.states_batches else 0,
         )
 
     async def FindMissingBlobs(
@@ -359,6 +367,43 @@ class FakeRegistry(
         await self._enter("AbortUpload", context)
         self.uploads[request.name].message.state = artifact_pb.UPLOAD_STATE_ABORTED
         return artifact_pb.AbortUploadResponse(upload=self.uploads[request.name].message)
+
+    async def BatchWriteBlobs(
+        self, request: artifact_pb.BatchWriteBlobsRequest, context: Context
+    ) -> artifact_pb.BatchWriteBlobsResponse:
+        await self._enter("BatchWriteBlobs", context)
+        if not self.takes_batches:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        response = artifact_pb.BatchWriteBlobsResponse()
+        for blob in request.blobs:
+            written = response.blobs.add(digest=blob.digest, size_bytes=len(blob.data))
+            self.received_bytes += len(blob.data)
+            if blob.digest in self.faults.refuse_in_batches:
+                written.status.code = grpc.StatusCode.UNAVAILABLE.value[0]
+            else:
+                assert blob.digest == f"sha256:{hashlib.sha256(blob.data).hexdigest()}"
+                self.blobs[blob.digest] = blob.data
+        return response
+
+    async def BatchReadBlobs(
+        self, request: artifact_pb.BatchReadBlobsRequest, context: Context
+    ) -> artifact_pb.BatchReadBlobsResponse:
+        await self._enter("BatchReadBlobs", context)
+        if not self.takes_batches:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        response = artifact_pb.BatchReadBlobsResponse()
+        for digest in request.digests:
+            read = response.blobs.add(digest=digest)
+            if digest in self.faults.refuse_in_batches:
+                read.status.code = grpc.StatusCode.DATA_LOSS.value[0]
+                continue
+            read.data = self.blobs[digest]
+            read.crc32c = google_crc32c.value(read.data)
+            self.served_bytes += len(read.data)
+            if self.faults.damage_batches:
+                self.faults.damage_batches -= 1
+                read.crc32c ^= 1
+        return response
 
     async def ReadBlob(
         self, request: artifact_pb.ReadBlobRequest, context: Context

@@ -12,6 +12,7 @@
 Values are frozen dataclasses, failures are `RegistryError` and its subclasses.
 """
 
+from modelkeep.client.batch_calls import BlobOutcome
 from modelkeep.client.calls import DEFAULT_TIMEOUT_S
 from modelkeep.client.channel import DEFAULT_ENDPOINT
 from modelkeep.client.errors import (
@@ -77,6 +78,7 @@ __all__ = [
     "BadTree",
     "BaseModel",
     "BaseRelation",
+    "BlobOutcome",
     "Capabilities",
     "Conflict",
     "DataLoss",

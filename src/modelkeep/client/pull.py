@@ -1,14 +1,16 @@
 """A pull: find the version, check its manifest, fetch what is not there, verify."""
 
+import functools
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelkeep.client import (
+    batching,
     concurrency,
     download,
     errors,
@@ -20,6 +22,7 @@ from modelkeep.client import (
     records,
     refs,
     selection,
+    small_pull,
     workers,
 )
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
 FILES_AT_ONCE = 4
+_Errand = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +106,39 @@ class Pull:
                 return
             await download.fetch(file, target, settings)
 
+        limits = batching.Limits.of(await self._registry.capabilities())
         total = sum(file.size_bytes for file in files)
         self._order.directory.mkdir(parents=True, exist_ok=True)
         self._order.listener.step_began(progress.Step.FETCH, len(files), total)
-        await concurrency.for_each(files, fetch_one, at_once=self._order.files_at_once)
+        await concurrency.for_each(
+            self._errands(files, limits, fetch_one), _run, at_once=self._order.files_at_once
+        )
         self._order.listener.step_ended(progress.Step.FETCH)
+
+    def _errands(
+        self,
+        files: Sequence[records.File],
+        limits: batching.Limits,
+        fetch_one: Callable[[records.File], Awaitable[None]],
+    ) -> Iterator[_Errand]:
+        """Large files one by one, then small ones in batches."""
+        yield from (
+            functools.partial(fetch_one, file) for file in files if not limits.take(file.size_bytes)
+        )
+        together = small_pull.SmallPull(
+            small_pull.Settings(
+                connection=self._registry,
+                namespace=self._order.ref.namespace,
+                pool=self._pool,
+                listener=self._order.listener,
+                on_fetched=self._count,
+                target_of=self._target,
+                single=fetch_one,
+            )
+        )
+        small = [file for file in files if limits.take(file.size_bytes)]
+        for batch in batching.packed(small, lambda file: file.size_bytes, limits):
+            yield functools.partial(together.fetch, batch)
 
     def _target(self, path: str) -> Path:
         """Where the file goes, its folder made; refused if a link leads out of the directory."""
@@ -128,6 +160,10 @@ class Pull:
 
     def _count(self, fetched_bytes: int) -> None:
         self._fetched_bytes += fetched_bytes
+
+
+async def _run(errand: _Errand) -> None:
+    await errand()
 
 
 def _has_size(target: Path, size_bytes: int) -> bool:

@@ -1,13 +1,15 @@
 """A push: reserve the version, send what the registry lacks, seal it."""
 
+import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelkeep.client import (
+    batching,
     concurrency,
     errors,
     hashing,
@@ -17,6 +19,7 @@ from modelkeep.client import (
     records,
     refs,
     reservation,
+    small_push,
     specs,
     tree,
     upload,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 FILES_AT_ONCE = 4
 _FIND_AT_ONCE = 1000
 _CHUNK_BYTES = 1024 * 1024
+_Errand = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +48,13 @@ class Order:
     listener: progress.Progress = field(default_factory=progress.Progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Hashed:
-    local: tree.LocalFile
-    digest: str
-
-    def listed(self) -> records.File:
-        return records.File(
-            path=self.local.path,
-            digest=self.digest,
-            size_bytes=self.local.size_bytes,
-            media_type=media_types.of_path(self.local.path),
-        )
+def _listed(one: tree.HashedFile) -> records.File:
+    return records.File(
+        path=one.local.path,
+        digest=one.digest,
+        size_bytes=one.local.size_bytes,
+        media_type=media_types.of_path(one.local.path),
+    )
 
 
 class Push:
@@ -73,7 +72,7 @@ class Push:
         """Push, and tell what was done. Every failure leaves what a later push goes on from."""
         began = time.monotonic()
         hashed = await self._hash(await self._walk())
-        files = [one.listed() for one in hashed]
+        files = [_listed(one) for one in hashed]
         sealed = await reservation.reserve(self._registry, self._order, files)
         is_new = False
         if sealed.state is records.VersionState.DRAFT:
@@ -103,15 +102,15 @@ class Push:
         _check_limits(files, self._limits)
         return files
 
-    async def _hash(self, files: Sequence[tree.LocalFile]) -> list[_Hashed]:
-        hashed: list[_Hashed] = []
+    async def _hash(self, files: Sequence[tree.LocalFile]) -> list[tree.HashedFile]:
+        hashed: list[tree.HashedFile] = []
 
         async def hash_one(file: tree.LocalFile) -> None:
             self._listener.file_began(file.path, file.size_bytes, 0)
             digest = await hashing.digest_local(
                 file, self._pool, lambda done: self._listener.file_moved(file.path, done)
             )
-            hashed.append(_Hashed(file, digest))
+            hashed.append(tree.HashedFile(file, digest))
             self._listener.file_ended(file.path)
 
         self._begin(progress.Step.HASH, files)
@@ -119,7 +118,7 @@ class Push:
         self._listener.step_ended(progress.Step.HASH)
         return sorted(hashed, key=lambda one: one.local.path.encode())
 
-    async def _send_missing(self, hashed: Sequence[_Hashed]) -> None:
+    async def _send_missing(self, hashed: Sequence[tree.HashedFile]) -> None:
         missing = await self._missing(hashed)
         settings = upload.Settings(
             connection=self._registry,
@@ -131,18 +130,46 @@ class Push:
             on_sent=self._count,
         )
 
-        async def send_one(one: _Hashed) -> None:
+        async def send_one(one: tree.HashedFile) -> None:
             await upload.send(one.local, one.digest, settings)
 
         self._begin(progress.Step.SEND, [one.local for one in missing])
-        await concurrency.for_each(missing, send_one, at_once=self._order.files_at_once)
+        await concurrency.for_each(
+            self._errands(missing, send_one), _run, at_once=self._order.files_at_once
+        )
         self._listener.step_ended(progress.Step.SEND)
 
-    async def _missing(self, hashed: Sequence[_Hashed]) -> list[_Hashed]:
+    def _errands(
+        self,
+        missing: Sequence[tree.HashedFile],
+        send_one: Callable[[tree.HashedFile], Awaitable[None]],
+    ) -> Iterator[_Errand]:
+        """Large files one by one, then small ones in batches."""
+        limits = batching.Limits.of(self._limits) if self._limits else batching.Limits(0, 0, 0)
+        small = [one for one in missing if limits.take(one.local.size_bytes)]
+        yield from (
+            functools.partial(send_one, one)
+            for one in missing
+            if not limits.take(one.local.size_bytes)
+        )
+        together = small_push.SmallPush(
+            small_push.Settings(
+                connection=self._registry,
+                namespace=self._order.ref.namespace,
+                pool=self._pool,
+                listener=self._listener,
+                on_sent=self._count,
+                single=send_one,
+            )
+        )
+        for batch in batching.packed(small, lambda one: one.local.size_bytes, limits):
+            yield functools.partial(together.send, batch)
+
+    async def _missing(self, hashed: Sequence[tree.HashedFile]) -> list[tree.HashedFile]:
         """One file of each digest the registry lacks, the largest first."""
         by_digest = {one.digest: one for one in hashed}
         digests = list(by_digest)
-        missing: list[_Hashed] = []
+        missing: list[tree.HashedFile] = []
         for start in range(0, len(digests), _FIND_AT_ONCE):
             wanted = digests[start : start + _FIND_AT_ONCE]
             found = await self._registry.find_missing(self._order.ref.namespace, wanted)
@@ -155,6 +182,10 @@ class Push:
 
     def _count(self, sent_bytes: int) -> None:
         self._sent_bytes += sent_bytes
+
+
+async def _run(errand: _Errand) -> None:
+    await errand()
 
 
 def _check_limits(files: Sequence[tree.LocalFile], limits: records.Capabilities) -> None:

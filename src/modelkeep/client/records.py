@@ -200,6 +200,9 @@ class Capabilities:
     max_streams_per_upload: int
     max_files_per_version: int
     max_find_missing: int
+    max_batch_blob_bytes: int = 0
+    max_batch_bytes: int = 0
+    max_batch_blobs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

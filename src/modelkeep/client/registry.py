@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from modelkeep.client import (
+    batch_calls,
     blobs,
     files,
     models,
@@ -30,6 +31,7 @@ class Registry(
     versions.VersionCalls,
     pointers.PointerCalls,
     blobs.BlobCalls,
+    batch_calls.BatchCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
 

@@ -129,6 +129,8 @@ class SyncRegistry:
     read_file = _blocking(registry.Registry.read_file)
     stream_file = _iterating(registry.Registry.stream_file)
     verify_version = _iterating(registry.Registry.verify_version)
+    write_blobs = _blocking(registry.Registry.write_blobs)
+    read_blobs = _blocking(registry.Registry.read_blobs)
     push = _blocking(registry.Registry.push)
     pull = _blocking(registry.Registry.pull)
 

@@ -26,6 +26,14 @@ class LocalFile:
             raise changed(self.path)
 
 
+@dataclass(frozen=True, slots=True)
+class HashedFile:
+    """A file to push, and the digest it was found to have."""
+
+    local: LocalFile
+    digest: str
+
+
 def changed(path: str) -> errors.FileChanged:
     """The error of a file that changed while it was being pushed."""
     return errors.FileChanged(
