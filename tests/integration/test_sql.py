@@ -1,6 +1,7 @@
 """Postgres itself checks the SQL: every statement is prepared, and hot reads keep their plans."""
 
 import asyncio
+import datetime
 import importlib
 import json
 import pkgutil
@@ -10,7 +11,18 @@ import pytest
 
 from modelkeep import storage
 from modelkeep.domain import errors
-from modelkeep.storage import aliases, files, migrations, models, resolving, versions
+from modelkeep.storage import (
+    aliases,
+    blob_use,
+    files,
+    garbage,
+    migrations,
+    models,
+    reaping,
+    resolving,
+    uploads,
+    versions,
+)
 
 
 def statements() -> list[tuple[str, str]]:
@@ -52,8 +64,16 @@ HOT = {
     "list files": (files.LIST, [7, "", 51]),
     "list aliases": (aliases.LIST, [1, "", 51]),
     "find blobs": (files.FIND_BLOBS, [1, [b"\1" * 32]]),
+    "touch blobs": (blob_use.TOUCH, [1, [b"\1" * 32], datetime.timedelta(hours=1)]),
+    "look for garbage": (garbage.LOOK, [1, b"\1" * 32, 100, datetime.timedelta(days=7)]),
+    "collect garbage": (garbage.DELETE, [1, [b"\1" * 32]]),
+    "find orphans": (reaping.FIND_ORPHANS, [["blobs/k1"] * 100]),
+    "list expired": (reaping.LIST_EXPIRED, [100]),
+    "list finished": (reaping.LIST_FINISHED, [datetime.timedelta(days=7), 100]),
+    "list open uploads": (uploads.LIST_OPEN, [1, "", 51, ["active"]]),
 }
 BIG_TABLES = {"version", "version_file", "alias_assignment", "stage_assignment", "blob", "model"}
+BIG_TABLES |= {"upload"}
 
 
 def scanned(plan: dict[str, object]) -> set[str]:
@@ -80,6 +100,11 @@ SELECT 1, model_id, CASE WHEN ordinal = 5 THEN 'champion' ELSE 'a' || ordinal EN
     '', 'x' FROM version;
 INSERT INTO blob (namespace_id, digest, size_bytes, storage_key, crc32c, creator)
 SELECT 1, sha256(n::text::bytea), 1, 'k' || n, 0, 'x' FROM generate_series(0, 19999) n;
+INSERT INTO upload (upload_id, namespace_id, digest, size_bytes, part_size_bytes, state,
+    storage_key, creator, expires_at, finished_at)
+SELECT md5(n::text), 1, sha256(n::text::bytea), 1, 1,
+    CASE WHEN n % 200 = 0 THEN 'active' ELSE 'committed' END, 'k', 'x', now() + '7 days',
+    CASE WHEN n % 200 = 0 THEN NULL ELSE now() END FROM generate_series(0, 19999) n;
 ALTER TABLE version_file DISABLE TRIGGER USER;
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
 SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_series(0, 19999) n;

@@ -24,6 +24,12 @@ SECTIONS = {
         "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
         "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
     },
+    "Upkeep": {
+        "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
+        "gc": lazy.Verb(
+            f"{_HERE}.garbage:gc", "Remove blobs that nobody needs, in NAMESPACE or everywhere."
+        ),
+    },
     "Server": {
         "dev": lazy.Verb(f"{_HERE}.server:dev", "Run a whole registry here: Postgres, S3, server."),
         "serve": lazy.Verb(f"{_HERE}.server:serve", "Run the server on your Postgres and S3."),

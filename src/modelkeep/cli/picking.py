@@ -1,5 +1,7 @@
 """From what was typed to one exact version."""
 
+from collections.abc import AsyncIterator
+
 from modelkeep import client
 
 
@@ -22,3 +24,12 @@ async def exact(registry: client.Registry, text: str) -> str:
 async def version(registry: client.Registry, text: str) -> client.Version:
     """The version of a reference with everything it says about itself."""
     return await registry.get_version(await exact(registry, text))
+
+
+async def namespaces(registry: client.Registry, named: str | None) -> AsyncIterator[str]:
+    """The namespace that was named, or all there are."""
+    if named:
+        yield named
+        return
+    async for namespace in registry.list_namespaces():
+        yield namespace.ref

@@ -15,6 +15,7 @@ _STAGE_STYLES = {
     "development": "cyan",
     "archived": "dim",
 }
+_REASONS = {client.GarbageReason.UNREACHED: "no version has it, no upload brings it"}
 _STATE_STYLES = {
     client.VersionState.DRAFT: "yellow",
     client.VersionState.QUARANTINED: "bold red",
@@ -101,6 +102,47 @@ def files(entries: Iterable[client.File]) -> rich_table.Table:
     ]
     headings = ("FILE", "SIZE", "TYPE", "DIGEST")
     return grid.of(headings, rows, right={"SIZE"}, expendable=("TYPE", "DIGEST"))
+
+
+def uploads(entries: Iterable[client.Upload]) -> rich_table.Table:
+    """One line for each upload."""
+    rows = [
+        (
+            cell(one.name, "bold"),
+            cell(one.state.value),
+            cell(units.size(one.size_bytes)),
+            cell(units.size(one.persisted_bytes)),
+            age(one.created_at),
+            cell(one.creator),
+            cell(units.exact(one.expires_at)),
+            cell(units.digest(one.digest), "dim"),
+        )
+        for one in entries
+    ]
+    headings = ("UPLOAD", "STATE", "SIZE", "DURABLE", "STARTED", "BY", "EXPIRES", "DIGEST")
+    expendable = ("DIGEST", "BY", "EXPIRES", "STARTED")
+    return grid.of(headings, rows, right={"SIZE", "DURABLE"}, expendable=expendable)
+
+
+def garbage(entries: Iterable[client.GarbageBlob]) -> rich_table.Table:
+    """One line for each blob that may go, and why."""
+    rows = [
+        (
+            cell(units.digest(one.digest), "bold"),
+            cell(_namespace_of(one.name)),
+            cell(units.size(one.size_bytes)),
+            age(one.created_at),
+            age(one.used_at),
+            cell(_REASONS.get(one.reason, one.reason.value)),
+        )
+        for one in entries
+    ]
+    headings = ("BLOB", "NAMESPACE", "SIZE", "STORED", "LAST USED", "REASON")
+    return grid.of(headings, rows, right={"SIZE"}, expendable=("STORED", "NAMESPACE"))
+
+
+def _namespace_of(name: str) -> str:
+    return name.split("/")[1] if "/" in name else name
 
 
 def checks(entries: Iterable[client.FileCheck]) -> rich_table.Table:

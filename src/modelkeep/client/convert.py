@@ -167,6 +167,26 @@ def upload_from_wire(wire: artifact_pb.Upload) -> records.Upload:
         size_bytes=wire.size_bytes,
         part_size_bytes=wire.part_size_bytes,
         persisted_ranges=tuple((part.start, part.end) for part in wire.persisted_ranges),
+        creator=wire.creator,
+        created_at=instant_from_wire(wire, "create_time"),
+        expires_at=instant_from_wire(wire, "expire_time"),
+    )
+
+
+def upload_state_to_wire(state: records.UploadState) -> artifact_pb.UploadState.ValueType:
+    """The number of a state."""
+    return artifact_pb.UploadState.Value(f"UPLOAD_STATE_{state.name}")
+
+
+def garbage_from_wire(wire: artifact_pb.GarbageBlob) -> records.GarbageBlob:
+    """A blob that may go, as the server sent it."""
+    return records.GarbageBlob(
+        name=wire.name,
+        digest=wire.digest,
+        size_bytes=wire.size_bytes,
+        reason=_member(records.GarbageReason, wire, "reason", "GARBAGE_REASON_"),
+        created_at=instant_from_wire(wire, "create_time"),
+        used_at=instant_from_wire(wire, "last_use_time"),
     )
 
 

@@ -184,6 +184,37 @@ class Upload:
     size_bytes: int
     part_size_bytes: int
     persisted_ranges: tuple[tuple[int, int], ...]
+    creator: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def persisted_bytes(self) -> int:
+        """How much is durable."""
+        return sum(end - start for start, end in self.persisted_ranges)
+
+
+class GarbageReason(enum.StrEnum):
+    """Why a blob may go.
+
+    `unreached`: no version has a file of it, no open upload brings it, and nobody was told within
+    the grace period that it is there.
+    """
+
+    UNSPECIFIED = "unspecified"
+    UNREACHED = "unreached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageBlob:
+    """A blob that nobody needs; `used_at` is when somebody was last told that it is there."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    reason: GarbageReason
+    created_at: datetime | None
+    used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

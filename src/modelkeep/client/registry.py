@@ -19,6 +19,7 @@ from modelkeep.client import (
     refs,
     selection,
     specs,
+    upkeep,
     versions,
     workers,
 )
@@ -31,6 +32,7 @@ class Registry(
     versions.VersionCalls,
     pointers.PointerCalls,
     blobs.BlobCalls,
+    upkeep.UpkeepCalls,
     batch_calls.BatchCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""

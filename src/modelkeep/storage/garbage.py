@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from modelkeep.domain import garbage
 from modelkeep.storage import codec, database
 
+# OFFSET 0 has each blob looked up by itself; Postgres would hash all files there are instead.
 _UNREACHED = """NOT EXISTS (
-    SELECT FROM version_file f WHERE f.namespace_id = b.namespace_id AND f.digest = b.digest)
+    SELECT FROM version_file f WHERE f.namespace_id = b.namespace_id AND f.digest = b.digest
+    OFFSET 0)
 AND NOT EXISTS (
     SELECT FROM upload u WHERE u.namespace_id = b.namespace_id AND u.digest = b.digest
-    AND u.state IN ('active', 'verifying'))"""
+    AND u.state IN ('active', 'verifying') OFFSET 0)"""
 
 # So many blobs are looked at, not so many are found: a namespace without garbage must not be read
 # from end to end by one statement.
