@@ -20,6 +20,7 @@ from modelkeep.storage import (
     models,
     reaping,
     resolving,
+    rot,
     uploads,
     versions,
 )
@@ -63,6 +64,11 @@ HOT = {
     "list models": (models.LIST, [1, "", 51, False]),
     "list files": (files.LIST, [7, "", 51]),
     "list aliases": (aliases.LIST, [1, "", 51]),
+    "claim a blob to re-read": (
+        rot.CLAIM,
+        [datetime.timedelta(days=7), datetime.timedelta(seconds=60)],
+    ),
+    "list exposed versions": (rot.LIST_EXPOSED, [100]),
     "find blobs": (files.FIND_BLOBS, [1, [b"\1" * 32]]),
     "touch blobs": (blob_use.TOUCH, [1, [b"\1" * 32], datetime.timedelta(hours=1)]),
     "look for garbage": (garbage.LOOK, [1, b"\1" * 32, 100, datetime.timedelta(days=7)]),

@@ -12,6 +12,7 @@ from support import fake_registry
 from modelkeep import client
 from modelkeep.v1 import registry_service_pb2 as pb
 
+MIB = 1024 * 1024
 REF = "acme/voice@1.2.0"
 LARGE = 5 * fake_registry.PART_BYTES + 1000
 
@@ -276,6 +277,20 @@ async def test_a_cut_pull_goes_on_from_the_bytes_it_has(
     pulled = await registry.pull(REF, copy, files_at_once=1)
     assert contents(copy) == contents(folder)
     assert fake.served_bytes == pulled.fetched_bytes == pulled.total_bytes
+
+
+async def test_a_pull_cut_at_every_mebibyte_brings_each_byte_once(
+    registry: client.Registry, fake: fake_registry.FakeRegistry, tmp_path: Path
+) -> None:
+    content = os.urandom(5 * MIB + 17)
+    (tmp_path / "large.onnx").write_bytes(content)
+    await registry.push(tmp_path / "large.onnx", REF)
+    fake.faults.cut_reads_after = [MIB] * 5
+    copy = tmp_path / "copy"
+    pulled = await registry.pull(REF, copy)
+    assert contents(copy) == {"large.onnx": content}
+    assert fake.calls.count("ReadBlob") == 6
+    assert fake.served_bytes == pulled.fetched_bytes == len(content)
 
 
 async def test_a_pull_cut_for_good_is_continued_by_the_next_one(

@@ -63,6 +63,13 @@ def test_a_key_like_no_other_is_refused_all_the_same() -> None:
         config.from_environ(COMPLETE | {"MODELKEEP_ZZZZZZ": "x"})
 
 
+@pytest.mark.parametrize("rate", [0, 1, 200])
+def test_the_scrub_has_a_rate_or_is_off(rate: int) -> None:
+    assert config.from_environ(COMPLETE).scrub_mib_per_s == 8
+    told = config.from_environ(COMPLETE | {"MODELKEEP_SCRUB_MIB_PER_S": str(rate)})
+    assert told.scrub_mib_per_s == rate
+
+
 @pytest.mark.parametrize("missing", sorted(COMPLETE))
 def test_a_missing_key_is_named(missing: str) -> None:
     environ = {key: value for key, value in COMPLETE.items() if key != missing}
@@ -85,6 +92,8 @@ def test_all_missing_keys_are_named_at_once() -> None:
         ("MODELKEEP_S3_THREADS", "-4", "whole number above 0"),
         ("MODELKEEP_DATABASE_POOL_SIZE", "many", "whole number above 0"),
         ("MODELKEEP_DRAIN_TIMEOUT_S", "1.5", "whole number above 0"),
+        ("MODELKEEP_SCRUB_MIB_PER_S", "-1", "whole number, 0 or more"),
+        ("MODELKEEP_SCRUB_EVERY_H", "0", "whole number above 0"),
         ("MODELKEEP_SERVICES", "registry,websites", "artifact, registry"),
         ("MODELKEEP_SERVICES", "", "artifact, registry"),
     ],
