@@ -7,7 +7,7 @@ from rich import console as rich_console
 from rich import markdown, padding, text
 
 from modelkeep import client
-from modelkeep.cli import output, tables, units
+from modelkeep.cli import contents, output, tables, units
 
 _Part = rich_console.RenderableType
 
@@ -22,6 +22,7 @@ def version(shown: client.Version, files: Sequence[client.File]) -> _Part:
         *_mapping("datasets", {entry.name: _dataset(entry) for entry in shown.datasets}),
         *_mapping("labels", shown.labels),
         *(_section("files", tables.files(files)) if files else []),
+        *_mapping("pickles", dict(contents.pickles(files))),
         *(_section("card", _card(shown.card)) if shown.card else []),
     )
 
@@ -50,6 +51,7 @@ def namespace(shown: client.Namespace, models: Sequence[client.Model]) -> _Part:
     """A namespace: facts, models."""
     facts = [
         ("created", f"{units.age(shown.created_at)} by {shown.creator}"),
+        ("pickles", str(shown.pickle_policy)),
         ("description", shown.description),
     ]
     return rich_console.Group(
@@ -62,6 +64,9 @@ def namespace(shown: client.Namespace, models: Sequence[client.Model]) -> _Part:
 
 def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:
     yield "state", f"{shown.state}, #{shown.ordinal}"
+    if shown.quarantine_reason:
+        yield "quarantined", tables.cell(shown.quarantine_reason, "bold red")
+    yield from (("warning", tables.cell(one.description, "yellow")) for one in shown.warnings)
     yield "stage", tables.stage(shown.stage)
     yield "aliases", ", ".join(shown.aliases)
     yield "content", f"{units.count(shown.file_count, 'file')}, {units.size(shown.total_bytes)}"

@@ -21,6 +21,8 @@ SECTIONS = {
     "Change": {
         "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove and list aliases."),
         "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
+        "policy": lazy.Verb(f"{_HERE}.safety:policy", "Show or set what is done about pickles."),
+        "release": lazy.Verb(f"{_HERE}.safety:release", "Make a quarantined version ready again."),
         "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
         "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
     },

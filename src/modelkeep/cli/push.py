@@ -6,9 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import markup
 
 from modelkeep import client
-from modelkeep.cli import allocator, output, progress, release, session, settings, units
+from modelkeep.cli import (
+    allocator,
+    output,
+    progress,
+    release,
+    session,
+    settings,
+    tables,
+    units,
+)
 
 _KINDS = ("model", "adapter", "pipeline")
 _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
@@ -87,6 +97,8 @@ def _targets(words: Sequence[str], prompt: Path | None) -> tuple[Path | None, st
 def _document(pushed: client.PushResult) -> dict[str, object]:
     return {
         "version": pushed.version.version,
+        "state": pushed.version.state,
+        "warnings": pushed.version.warnings,
         "files": pushed.files,
         "total_bytes": pushed.total_bytes,
         "sent_bytes": pushed.sent_bytes,
@@ -102,5 +114,21 @@ def _sentence(pushed: client.PushResult) -> str:
         return f"[bold]{pushed.version.ref}[/] is there already, the same {content}; {sent}"
     return (
         f"[bold]{pushed.version.ref}[/] pushed: {content}; {sent}\n"
-        f"[dim]{pushed.version.manifest_digest}[/]"
+        f"[dim]{pushed.version.manifest_digest}[/]{_marks(pushed.version)}"
     )
+
+
+def _marks(version: client.Version) -> str:
+    """A line for each warning, and one if the version was set aside."""
+    lines = [f"[yellow]warning:[/] {_plain(one.description)}" for one in version.warnings]
+    if version.state is client.VersionState.QUARANTINED:
+        lines.append(
+            "[bold red]quarantined:[/] nothing leads to it until somebody runs "
+            f"`modelkeep release {version.ref} --reason TEXT`"
+        )
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _plain(description: str) -> str:
+    """The text as it is: file names may hold what moves a terminal or reads as markup."""
+    return markup.escape(tables.printable(description))

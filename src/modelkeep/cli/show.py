@@ -36,7 +36,7 @@ async def _version(registry: client.Registry, ref: str) -> tuple[dict[str, Any],
     version = await picking.version(registry, ref)
     files: list[client.File] = []
     if version.state is not client.VersionState.DRAFT:
-        files = [file async for file in registry.list_files(version.ref)]
+        files = [file async for file in registry.list_files(version.ref, show_facts=True)]
     return {**output.plain(version), "files": files}, drawing.version(version, files)
 
 

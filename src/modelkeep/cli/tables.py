@@ -7,7 +7,7 @@ from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import grid, units
+from modelkeep.cli import contents, grid, units
 
 _STAGE_STYLES = {
     "production": "bold green",
@@ -95,12 +95,13 @@ def files(entries: Iterable[client.File]) -> rich_table.Table:
         (
             cell(one.path, "bold"),
             cell(units.size(one.size_bytes)),
+            cell(contents.summary(one.facts)),
             cell(one.media_type),
             cell(units.digest(one.digest), "dim"),
         )
         for one in entries
     ]
-    headings = ("FILE", "SIZE", "TYPE", "DIGEST")
+    headings = ("FILE", "SIZE", "CONTENT", "TYPE", "DIGEST")
     return grid.of(headings, rows, right={"SIZE"}, expendable=("TYPE", "DIGEST"))
 
 

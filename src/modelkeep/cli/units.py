@@ -65,6 +65,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def amount(number: int) -> str:
+    """`640`, `22.7M`, `110M` or `8.03B`, with three digits that count."""
+    for unit, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= unit:
+            return f"{float(f'{number / unit:.3g}'):g}{suffix}"
+    return str(number)
+
+
 def digest(text: str) -> str:
     """A digest short enough for a table; a dash for none."""
     return text[: len("sha256:") + 12] or "-"

@@ -31,6 +31,13 @@ from modelkeep.client.errors import (
     Unavailable,
     Violation,
 )
+from modelkeep.client.file_facts import (
+    FileFacts,
+    PickleFacts,
+    PicklePolicy,
+    PickleVerdict,
+    VersionWarning,
+)
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.records import (
@@ -91,6 +98,7 @@ __all__ = [
     "File",
     "FileChanged",
     "FileCheck",
+    "FileFacts",
     "FileVerdict",
     "GarbageBlob",
     "GarbageReason",
@@ -101,6 +109,9 @@ __all__ = [
     "ModelSpec",
     "Namespace",
     "NotFound",
+    "PickleFacts",
+    "PicklePolicy",
+    "PickleVerdict",
     "Progress",
     "PromptMessage",
     "PromptSpec",
@@ -124,6 +135,7 @@ __all__ = [
     "UploadState",
     "Version",
     "VersionState",
+    "VersionWarning",
     "Violation",
     "connect",
     "connect_sync",

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.protobuf import message, timestamp_pb2
 
-from modelkeep.client import records, spec_convert, specs
+from modelkeep.client import facts_convert, records, spec_convert, specs
 from modelkeep.v1 import artifact_service_pb2 as artifact_pb
 from modelkeep.v1 import registry_service_pb2 as registry_pb
 
@@ -47,6 +47,7 @@ def namespace_from_wire(wire: registry_pb.Namespace) -> records.Namespace:
         created_at=instant_from_wire(wire, "create_time"),
         updated_at=instant_from_wire(wire, "update_time"),
         etag=wire.etag,
+        pickle_policy=facts_convert.policy_from_wire(wire.pickle_policy),
     )
 
 
@@ -98,6 +99,8 @@ def version_from_wire(wire: registry_pb.Version) -> records.Version:
         updated_at=instant_from_wire(wire, "update_time"),
         deleted_at=instant_from_wire(wire, "delete_time"),
         etag=wire.etag,
+        warnings=tuple(map(facts_convert.warning_from_wire, wire.warnings)),
+        quarantine_reason=wire.quarantine_reason,
     )
 
 
@@ -122,6 +125,7 @@ def file_from_wire(wire: registry_pb.File) -> records.File:
         digest=wire.digest,
         size_bytes=wire.size_bytes,
         media_type=wire.media_type,
+        facts=facts_convert.facts_from_wire(wire),
     )
 
 

@@ -2,7 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from modelkeep.client import calls, connection, convert, records, refs
+from modelkeep.client import (
+    calls,
+    connection,
+    convert,
+    facts_convert,
+    file_facts,
+    records,
+    refs,
+)
 from modelkeep.v1 import registry_service_pb2 as pb
 
 
@@ -10,12 +18,21 @@ class NamespaceCalls(connection.Connection):
     """Create, read and change namespaces."""
 
     async def create_namespace(
-        self, namespace: str, *, description: str = "", labels: Mapping[str, str] | None = None
+        self,
+        namespace: str,
+        *,
+        description: str = "",
+        labels: Mapping[str, str] | None = None,
+        pickle_policy: file_facts.PicklePolicy = file_facts.PicklePolicy.UNSPECIFIED,
     ) -> records.Namespace:
         """Create a namespace. Refused if the name is taken."""
         request = pb.CreateNamespaceRequest(
             namespace_id=refs.parse_namespace(namespace).namespace,
-            namespace=pb.Namespace(description=description, labels=dict(labels or {})),
+            namespace=pb.Namespace(
+                description=description,
+                labels=dict(labels or {}),
+                pickle_policy=facts_convert.policy_to_wire(pickle_policy),
+            ),
             request_id=calls.new_request_id(),
         )
         response = await self._call(self._registry.CreateNamespace, request)
@@ -45,6 +62,7 @@ class NamespaceCalls(connection.Connection):
         *,
         description: str | None = None,
         labels: Mapping[str, str] | None = None,
+        pickle_policy: file_facts.PicklePolicy | None = None,
         etag: str = "",
     ) -> records.Namespace:
         """Change what is given; with an `etag`, only if nobody changed it since (Conflict)."""
@@ -53,9 +71,14 @@ class NamespaceCalls(connection.Connection):
                 name=refs.parse_namespace(namespace).namespace_name,
                 description=description or "",
                 labels=dict(labels or {}),
+                pickle_policy=facts_convert.policy_to_wire(
+                    pickle_policy or file_facts.PicklePolicy.UNSPECIFIED
+                ),
                 etag=etag,
             ),
-            update_mask=connection.mask(description=description, labels=labels),
+            update_mask=connection.mask(
+                description=description, labels=labels, pickle_policy=pickle_policy
+            ),
             request_id=calls.new_request_id(),
         )
         response = await self._call(self._registry.UpdateNamespace, request)

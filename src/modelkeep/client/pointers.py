@@ -70,6 +70,19 @@ class PointerCalls(connection.Connection):
         )
         await self._call(self._registry.DeleteAlias, request)
 
+    async def release_version(
+        self, version: str, *, reason: str, etag: str = ""
+    ) -> records.Version:
+        """Make a quarantined version ready again. Refused if it is not quarantined."""
+        request = lifecycle_pb.ReleaseVersionRequest(
+            name=refs.parse_version(version).version_name,
+            reason=reason,
+            etag=etag,
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._lifecycle.ReleaseVersion, request)
+        return convert.version_from_wire(response.version)
+
     async def set_stage(
         self, version: str, stage: str, *, reason: str, etag: str = ""
     ) -> records.StageMove:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from modelkeep.client import refs, specs
+from modelkeep.client import file_facts, refs, specs
 
 
 class ModelKind(enum.StrEnum):
@@ -51,6 +51,7 @@ class Namespace:
     created_at: datetime | None
     updated_at: datetime | None
     etag: str
+    pickle_policy: file_facts.PicklePolicy = file_facts.PicklePolicy.UNSPECIFIED
 
     @property
     def ref(self) -> str:
@@ -107,6 +108,8 @@ class Version:
     updated_at: datetime | None
     deleted_at: datetime | None
     etag: str
+    warnings: tuple[file_facts.VersionWarning, ...] = ()
+    quarantine_reason: str = ""
 
     @property
     def ref(self) -> str:
@@ -116,12 +119,16 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """One file of a version; `path` is relative and `/`-separated."""
+    """One file of a version; `path` is relative and `/`-separated.
+
+    `facts` are what is inside, if they were asked for and somebody has looked.
+    """
 
     path: str
     digest: str
     size_bytes: int
     media_type: str = "application/octet-stream"
+    facts: file_facts.FileFacts | None = None
 
 
 class FileVerdict(enum.StrEnum):

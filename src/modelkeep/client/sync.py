@@ -118,6 +118,7 @@ class SyncRegistry:
     list_aliases = _iterating(registry.Registry.list_aliases)
     delete_alias = _blocking(registry.Registry.delete_alias)
     set_stage = _blocking(registry.Registry.set_stage)
+    release_version = _blocking(registry.Registry.release_version)
     capabilities = _blocking(registry.Registry.capabilities)
     find_missing = _blocking(registry.Registry.find_missing)
     start_upload = _blocking(registry.Registry.start_upload)

@@ -66,13 +66,16 @@ class VersionCalls(connection.Connection):
 
         return connection.pages(fetch)
 
-    def list_files(self, version: str) -> AsyncIterator[records.File]:
-        """A sealed version's files by path; the paths are as the server sent them."""
+    def list_files(self, version: str, *, show_facts: bool = False) -> AsyncIterator[records.File]:
+        """A sealed version's files by path, as sent by the server; with what is inside if asked."""
         parent = refs.parse_version(version).version_name
 
         async def fetch(token: str) -> tuple[list[records.File], str]:
             request = pb.ListFilesRequest(
-                parent=parent, page_size=connection.MAX_PAGE_SIZE, page_token=token
+                parent=parent,
+                page_size=connection.MAX_PAGE_SIZE,
+                page_token=token,
+                show_facts=show_facts,
             )
             page = await self._call(self._registry.ListFiles, request)
             return [convert.file_from_wire(entry) for entry in page.files], page.next_page_token
