@@ -189,6 +189,8 @@ async def _repeated(
             await work()
         except errors.ModelkeepError as error:
             _log.warning("background.failed", work=work.__qualname__, error=error.message)
+        except Exception:  # noqa: BLE001 - one broken round must not end all that would follow
+            _log.exception("background.broken", work=work.__qualname__)
 
 
 async def _page_tokens(db: database.Database) -> page_tokens.PageTokens:

@@ -20,7 +20,7 @@ from modelkeep.service import collecting, hashing, reaping
 from modelkeep.storage import database
 
 PART = uploading.PART
-ACTORS, STEPS = 12, 250
+ACTORS, STEPS = 12, 180
 WINDOW = 25  # so many contents are pushed at a time, again and again; then others take their place
 STEPS_EACH = 10
 AGES = datetime.timedelta(days=30)
@@ -59,7 +59,9 @@ class Node:
         )
         self.sealing = sealing.Sealing(db, blobs)
         self.collecting = collecting.Collecting(db, blobs)
-        self.reaper = reaping.Reaper(db, blobs, reaping.Settings(uploads=5, listed=7, pages=3))
+        self.reaper = reaping.Reaper(
+            db, blobs, reaping.Settings(expired=5, forgotten=5, listed=7, pages=3)
+        )
 
     async def collect(self, size: int) -> int:
         page, found = pages.PageRequest(size), 0

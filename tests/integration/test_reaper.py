@@ -107,7 +107,7 @@ async def test_a_round_is_bounded_and_the_next_goes_on(
     for seed in range(5):
         await replica.start(uploading.content_of(10, seed))
     await execute(db, EXPIRE)
-    reaper = reaping.Reaper(db, faulty, reaping.Settings(uploads=2))
+    reaper = reaping.Reaper(db, faulty, reaping.Settings(expired=2))
     assert [(await reaper.round()).expired for _ in range(4)] == [2, 2, 1, 0]
 
 

@@ -25,14 +25,16 @@ class Settings:
     Attributes:
         orphan_grace: how long an object stays that no row knows of.
         retention: how long the record of an upload stays that is over.
-        uploads: most uploads that a round gives up, and most that it forgets.
+        expired: most uploads that a round gives up.
+        forgotten: most uploads whose records it deletes.
         listed: objects, or multipart uploads, in one page of the store's.
         pages: most pages of each that a round reads; the next round goes on behind them.
     """
 
     orphan_grace: datetime.timedelta = garbage.ORPHAN_GRACE
     retention: datetime.timedelta = garbage.RETENTION
-    uploads: int = 100
+    expired: int = 100
+    forgotten: int = 500
     listed: int = 1000
     pages: int = 10
 
@@ -82,7 +84,7 @@ class Reaper:
 
     async def _expire(self, reaped: Reaped) -> None:
         async with self._db.connection() as connection:
-            expired = await rows.list_expired(connection, self._settings.uploads)
+            expired = await rows.list_expired(connection, self._settings.expired)
         for name in expired:
             given_up = _Expiring(name)
             await self._changes.apply(callers.reaper(), _ONCE, names.UploadName, given_up.carry_out)
@@ -91,14 +93,16 @@ class Reaper:
                 await freeing.free(self._blobs, given_up.stored)
 
     async def _forget(self, reaped: Reaped) -> None:
-        """Delete old records, each after a second look at what the upload has in the store."""
+        """Delete old records, after a second look at what their uploads have in the store."""
         retention = self._settings.retention
         async with self._db.connection() as connection:
-            old = await rows.list_finished(connection, retention, self._settings.uploads)
-        for name in old:
-            await self._free_again(name)
-            async with self._db.connection() as connection:
-                reaped.forgotten += await rows.forget(connection, name, retention)
+            old = await rows.list_finished(connection, retention, self._settings.forgotten)
+        for name, leaves in old:
+            if leaves:
+                await self._free_again(name)
+        async with self._db.connection() as connection:
+            names_only = [name for name, _ in old]
+            reaped.forgotten += await rows.forget(connection, names_only, retention)
 
     async def _free_again(self, name: names.UploadName) -> None:
         try:

@@ -12,7 +12,7 @@ SELECT $1, $2, * FROM unnest($3::text[], $4::bytea[], $5::bigint[], $6::text[])"
 FIND_BLOBS = """
 SELECT digest, size_bytes FROM blob
 WHERE namespace_id = $1 AND digest = ANY($2::bytea[]) AND rotten_at IS NULL"""
-LOCK_BLOBS = f"{FIND_BLOBS} FOR KEY SHARE"
+LOCK_BLOBS = f"{FIND_BLOBS} ORDER BY digest FOR KEY SHARE"  # as a batch locks them
 INSERT_BLOB = """
 INSERT INTO blob AS b (namespace_id, digest, size_bytes, storage_key, crc32c, creator,
 part_size_bytes, part_crc32cs)

@@ -9,13 +9,17 @@ from modelkeep.storage import database
 LIST_EXPIRED = """
 SELECT n.name AS namespace, u.upload_id FROM upload u JOIN namespace n USING (namespace_id)
 WHERE u.state = 'active' AND u.expires_at < now() ORDER BY u.expires_at LIMIT $1"""
+# A blob of one part was stored by one request: nothing is left of it but the blob itself.
 LIST_FINISHED = """
-SELECT n.name AS namespace, u.upload_id FROM upload u JOIN namespace n USING (namespace_id)
+SELECT n.name AS namespace, u.upload_id,
+u.state <> 'committed' OR u.size_bytes > u.part_size_bytes AS leaves
+FROM upload u JOIN namespace n USING (namespace_id)
 WHERE u.finished_at < now() - $1::interval ORDER BY u.finished_at LIMIT $2"""
 FORGET = """
 WITH over AS (
     SELECT upload_id FROM upload
-    WHERE upload_id = $1 AND finished_at < now() - $2::interval FOR UPDATE),
+    WHERE upload_id = ANY($1::text[]) AND finished_at < now() - $2::interval
+    ORDER BY upload_id FOR UPDATE),
 claims AS (DELETE FROM upload_claim WHERE upload_id IN (SELECT upload_id FROM over)),
 parts AS (DELETE FROM upload_part WHERE upload_id IN (SELECT upload_id FROM over))
 DELETE FROM upload WHERE upload_id IN (SELECT upload_id FROM over) RETURNING upload_id"""
@@ -44,16 +48,20 @@ async def list_expired(connection: database.Connection, limit: int) -> list[name
 
 async def list_finished(
     connection: database.Connection, retention: datetime.timedelta, limit: int
-) -> list[names.UploadName]:
-    """Uploads that were finished so long ago, longest first."""
-    return _names(await connection.fetch(LIST_FINISHED, retention, limit))
+) -> list[tuple[names.UploadName, bool]]:
+    """Uploads finished so long ago, longest first, and whether each may have left something."""
+    rows = await connection.fetch(LIST_FINISHED, retention, limit)
+    return list(zip(_names(rows), [row["leaves"] for row in rows], strict=True))
 
 
 async def forget(
-    connection: database.Connection, name: names.UploadName, retention: datetime.timedelta
-) -> bool:
-    """Delete the rows of an upload that was finished so long ago; False if it was not."""
-    return await connection.fetchval(FORGET, name.upload, retention) is not None
+    connection: database.Connection,
+    uploads: Sequence[names.UploadName],
+    retention: datetime.timedelta,
+) -> int:
+    """Delete the rows of those of the uploads that were finished so long ago; their number."""
+    ids = [name.upload for name in uploads]
+    return len(await connection.fetch(FORGET, ids, retention))
 
 
 async def find_orphans(connection: database.Connection, keys: Sequence[str]) -> list[str]:
