@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import pickle
 from typing import Any
 
 import asyncpg
@@ -261,3 +262,16 @@ async def test_what_rotted_or_is_lost_is_data_loss_for_that_blob_alone(
     assert codes(found) == [code_pb2.DATA_LOSS, code_pb2.DATA_LOSS, code_pb2.OK]
     assert found[1].status.reason == "BLOB_LOST_BY_STORE"
     assert [blob.data for blob in found] == [b"", b"", b"fine"]
+
+
+async def test_what_is_inside_is_known_before_a_seal_would_read_it_back(
+    stubs: wire.Stubs, config: configuration.Config
+) -> None:
+    pickled = pickle.dumps({"a": 1})
+    await write(stubs, [blob_of(pickled), blob_of(b"plain text")])
+    connection = await asyncpg.connect(config.database_url)
+    rows = await connection.fetch("SELECT digest, format FROM blob_facts")
+    await connection.close()
+    formats = {f"sha256:{row['digest'].hex()}": row["format"] for row in rows}
+    assert formats.keys() == {digest_of(pickled), digest_of(b"plain text")}
+    assert formats[digest_of(pickled)] == "pickle"

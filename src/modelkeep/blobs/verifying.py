@@ -7,7 +7,10 @@ from concurrent import futures
 import google_crc32c
 
 from modelkeep.blobs import store
-from modelkeep.domain import errors
+from modelkeep.domain import errors, limits
+
+_INLINE_BYTES = limits.CHUNK_BYTES
+"""A body up to this size is checksummed on the loop: that takes less than a hop to a thread."""
 
 
 class VerifyingBlobStore:
@@ -17,8 +20,8 @@ class VerifyingBlobStore:
     caller's checksum and the request, also with a store that ignores checksums. On a read with a
     known checksum it protects against bytes that the store let rot: the last chunk is kept back
     until the whole range matches, so nobody ever holds a complete wrong body. Bodies are
-    checksummed in `pool`, because the C code releases the interpreter lock; the chunk of a read
-    takes 50 us per MiB and stays on the loop, where a hop to a thread would cost more.
+    checksummed in `pool`, because the C code releases the interpreter lock; small ones and the
+    chunk of a read take 50 us per MiB and stay on the loop: a hop to a thread would cost more.
     """
 
     def __init__(self, inner: store.BlobStore, pool: futures.Executor) -> None:
@@ -83,8 +86,11 @@ class VerifyingBlobStore:
         await self._inner.close()
 
     async def _require(self, body: store.Buffers, expected: int, place: str) -> None:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._pool, crc32c_of, body)
+        if sum(len(buffer) for buffer in body) <= _INLINE_BYTES:
+            found = crc32c_of(body)
+        else:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._pool, crc32c_of, body)
         if found != expected:
             raise errors.DataLoss(
                 f"The bytes for {place} have CRC32C {found:08x} instead of {expected:08x}; "

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FILES_AT_ONCE = 4
 _FIND_AT_ONCE = 1000
 _CHUNK_BYTES = 1024 * 1024
+_HASHED_TOGETHER = batching.Limits(256 * 1024, 4 * 1024 * 1024, 64)
 _Errand = Callable[[], Awaitable[None]]
 
 
@@ -113,8 +114,23 @@ class Push:
             hashed.append(tree.HashedFile(file, digest))
             self._listener.file_ended(file.path)
 
+        async def hash_together(group: Sequence[tree.LocalFile]) -> None:
+            digests = await hashing.digest_together(group, self._pool)
+            for file, digest in zip(group, digests, strict=True):
+                self._listener.file_began(file.path, file.size_bytes, file.size_bytes)
+                self._listener.file_ended(file.path)
+                hashed.append(tree.HashedFile(file, digest))
+
+        small = [file for file in files if _HASHED_TOGETHER.take(file.size_bytes)]
+        errands: list[_Errand] = [
+            functools.partial(hash_one, file)
+            for file in files
+            if not _HASHED_TOGETHER.take(file.size_bytes)
+        ]
+        groups = batching.packed(small, lambda file: file.size_bytes, _HASHED_TOGETHER)
+        errands += [functools.partial(hash_together, group) for group in groups]
         self._begin(progress.Step.HASH, files)
-        await concurrency.for_each(files, hash_one, at_once=min(4, os.cpu_count() or 1))
+        await concurrency.for_each(errands, _run, at_once=min(4, os.cpu_count() or 1))
         self._listener.step_ended(progress.Step.HASH)
         return sorted(hashed, key=lambda one: one.local.path.encode())
 

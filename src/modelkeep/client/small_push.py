@@ -1,6 +1,5 @@
 """Sending small files together."""
 
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +51,7 @@ class SmallPush:
     async def _together(self, batch: Sequence[tree.HashedFile]) -> set[str]:
         """The digests that the registry then holds."""
         settings = self._settings
-        contents = await settings.pool.submit(lambda: [_content_of(one.local) for one in batch])
+        contents = await settings.pool.submit(lambda: [tree.content_of(one.local) for one in batch])
         blobs = zip((one.digest for one in batch), contents, strict=True)
         try:
             outcomes = await settings.connection.write_blobs(settings.namespace, blobs)
@@ -68,12 +67,3 @@ class SmallPush:
         listener.file_began(file.path, file.size_bytes, 0)
         listener.file_moved(file.path, file.size_bytes)
         listener.file_ended(file.path)
-
-
-def _content_of(file: tree.LocalFile) -> bytes:
-    with file.source.open("rb") as opened:
-        content = opened.read(file.size_bytes + 1)
-        file.check_unchanged(os.fstat(opened.fileno()))
-    if len(content) != file.size_bytes:
-        raise tree.changed(file.path)
-    return content

@@ -34,6 +34,20 @@ class HashedFile:
     digest: str
 
 
+def content_of(file: LocalFile) -> bytes:
+    """The bytes of a small file that is to be pushed; meant for a thread.
+
+    Raises:
+        FileChanged: the file is not as it was seen.
+    """
+    with file.source.open("rb") as opened:
+        content = opened.read(file.size_bytes + 1)
+        file.check_unchanged(os.fstat(opened.fileno()))
+    if len(content) != file.size_bytes:
+        raise changed(file.path)
+    return content
+
+
 def changed(path: str) -> errors.FileChanged:
     """The error of a file that changed while it was being pushed."""
     return errors.FileChanged(

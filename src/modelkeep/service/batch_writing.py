@@ -4,19 +4,24 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from modelkeep.blobs import store
 from modelkeep.domain import batches, errors, events, names
+from modelkeep.domain.formats import facts, reading, source
 from modelkeep.service import changes, hashing
 from modelkeep.storage import batches as rows
+from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
 
 _PUTS_AT_ONCE = 8
 """Over all batches of this process: more is no faster, and large uploads use the same threads."""
+_LOOK_S = 0.5
+"""What nobody looked into after so long is read again when a version is sealed with it."""
 _log = structlog.get_logger()
 
 
@@ -76,6 +81,24 @@ def checked(parent: names.NamespaceName, batch: batches.Batch) -> Checked:
     return Checked(batch.blobs, found, request.digest())
 
 
+def looked_into(contents: Mapping[str, bytes]) -> list[tuple[str, facts.Facts]]:
+    """What is inside, by digest, as far as there is time; meant for a thread.
+
+    Sealing would look too, and read every blob back from the store to do so.
+    """
+    until = time.monotonic() + _LOOK_S
+    found = []
+    for digest, content in contents.items():
+        if time.monotonic() > until:
+            break
+        try:
+            head = content[: reading.HEAD_BYTES]
+            found.append((digest, reading.read(source.Memory(content), head)))
+        except Exception:  # noqa: BLE001 - a mistake in reading a hostile file must not stop a batch
+            _log.exception("inspection.failed", blob=digest)
+    return found
+
+
 class Putting:
     """Puts blobs into the store, a few at once."""
 
@@ -122,8 +145,14 @@ class Recording:
     """Makes what was stored the namespace's; `carry_out` runs in a transaction."""
 
     def __init__(
-        self, parent: names.NamespaceName, namespace_id: int, found: Checked, stored: Stored
+        self,
+        parent: names.NamespaceName,
+        namespace_id: int,
+        found: Checked,
+        stored: Stored,
+        looked: Sequence[tuple[str, facts.Facts]] = (),
     ) -> None:
+        self._looked = looked
         self._parent = parent
         self._namespace_id = namespace_id
         self._found = found
@@ -135,6 +164,7 @@ class Recording:
             self._stored.kept |= await rows.insert_blobs(
                 change.connection, self._namespace_id, self._stored.blobs, change.caller.principal
             )
+            await fact_rows.insert_all(change.connection, self._namespace_id, self._looked)
         new = [blob for blob in self._stored.blobs if blob.storage_key in self._stored.kept]
         if new:
             after: dict[str, events.Json] = {

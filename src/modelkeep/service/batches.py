@@ -7,6 +7,7 @@ from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
 from modelkeep.domain import batches, garbage, limits, names
+from modelkeep.domain.formats import facts
 from modelkeep.service import batch_reading, batch_writing, budget, changes, hashing
 from modelkeep.storage import batches as rows
 from modelkeep.storage import blob_use, database
@@ -66,11 +67,21 @@ class Batches:
             async with self._writing.put(found, held) as stored:
                 # What the store could not take now shall be tried again by the same request.
                 once = changes.Once("" if stored.incomplete else request_id, found.fingerprint)
-                change = batch_writing.Recording(parent, namespace_id, found, stored)
+                looked = await self._look_into(found, stored)
+                change = batch_writing.Recording(parent, namespace_id, found, stored, looked)
                 answer = await self._changes.apply(
                     caller, once, batch_writing.Answer, change.carry_out
                 )
         return answer.written
+
+    async def _look_into(
+        self, found: batch_writing.Checked, stored: batch_writing.Stored
+    ) -> list[tuple[str, facts.Facts]]:
+        sound = found.sound
+        contents = {blob.digest: sound[blob.digest] for blob in stored.blobs}
+        if not contents:
+            return []
+        return await self._hasher.run(functools.partial(batch_writing.looked_into, contents))
 
     async def read(
         self, caller: callers.Caller, parent: names.NamespaceName, wanted: batches.Wanted
