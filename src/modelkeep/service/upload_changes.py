@@ -31,13 +31,21 @@ class Starting:
     async def carry_out(self, change: changes.Change) -> names.UploadName:
         """The name of the upload to go on with."""
         namespace_id = await namespace_rows.get_id(change.connection, self._parent.namespace)
+        # Once more, because what was open at the first look may be committed at the second.
+        for look in (self._held, self._open, self._held):
+            found = await look(namespace_id, change)
+            if found is not None:
+                return found
+        return await self._insert(namespace_id, uploads.UploadState.ACTIVE, change)
+
+    async def _held(self, namespace_id: int, change: changes.Change) -> names.UploadName | None:
         digest = self._blob.digest
         held = await blob_use.find_held(
             change.connection, namespace_id, [digest], self._touch_after
         )
-        if digest in held:
-            return await self._committed(namespace_id, held[digest], change)
-        return await self._open(namespace_id, change) or await self._new(namespace_id, change)
+        if digest not in held:
+            return None
+        return await self._committed(namespace_id, held[digest], change)
 
     async def _committed(
         self, namespace_id: int, size_bytes: int, change: changes.Change
@@ -62,12 +70,8 @@ class Starting:
         name = stored.upload.name
         if not stored.expired or stored.upload.state is not uploads.UploadState.ACTIVE:
             return name
-        self.expired = stored
-        await abort(name, "expired", change)
-        return None
-
-    async def _new(self, namespace_id: int, change: changes.Change) -> names.UploadName:
-        return await self._insert(namespace_id, uploads.UploadState.ACTIVE, change)
+        self.expired = await expire(name, change)
+        return name if self.expired is None else None
 
     async def _insert(
         self, namespace_id: int, state: uploads.UploadState, change: changes.Change
