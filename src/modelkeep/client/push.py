@@ -117,7 +117,8 @@ class Push:
         async def hash_together(group: Sequence[tree.LocalFile]) -> None:
             digests = await hashing.digest_together(group, self._pool)
             for file, digest in zip(group, digests, strict=True):
-                self._listener.file_began(file.path, file.size_bytes, file.size_bytes)
+                self._listener.file_began(file.path, file.size_bytes, 0)
+                self._listener.file_moved(file.path, file.size_bytes)
                 self._listener.file_ended(file.path)
                 hashed.append(tree.HashedFile(file, digest))
 
