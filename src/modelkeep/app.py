@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import structlog
 
 from modelkeep import config as configuration
-from modelkeep.blobs import metered, s3, s3_connection, store, verifying
+from modelkeep.blobs import doctor, metered, s3, s3_connection, store, verifying
 from modelkeep.domain import errors, garbage, limits
 from modelkeep.service import (
     artifacts,
@@ -28,6 +28,7 @@ from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
 
 Config = configuration.Config
+Finding = doctor.Finding
 _CHECKSUM_THREADS = 2
 _INSPECTION_THREADS = 2
 _SWEEP_INTERVAL_S = 30.0
@@ -39,6 +40,12 @@ async def migrate(database_url: str) -> list[str]:
     """Apply the missing migrations and return their names; raises `config.CannotServe`."""
     with _plainly():
         return await migrations.migrate(database_url)
+
+
+async def examine_store(config: Config) -> list[Finding]:
+    """Try all that we need of the S3 store; raises `config.CannotServe` if nothing can be tried."""
+    with _plainly():
+        return await doctor.examine(_store_settings(config))
 
 
 async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
@@ -102,7 +109,15 @@ def _warn_if_open(endpoint: str) -> None:
 
 
 async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:
-    settings = s3_connection.S3Settings(
+    bucket = s3.S3BlobStore(_store_settings(config))
+    stack.push_async_callback(bucket.close)
+    await bucket.ensure_bucket(create=True)
+    pool = stack.enter_context(futures.ThreadPoolExecutor(_CHECKSUM_THREADS))
+    return verifying.VerifyingBlobStore(metered.MeteredBlobStore(bucket), pool)
+
+
+def _store_settings(config: Config) -> s3_connection.S3Settings:
+    return s3_connection.S3Settings(
         endpoint=config.s3_endpoint,
         access_key=config.s3_access_key,
         secret_key=config.s3_secret_key,
@@ -111,11 +126,6 @@ async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:
         secure=config.s3_secure,
         threads=config.s3_threads,
     )
-    bucket = s3.S3BlobStore(settings)
-    stack.push_async_callback(bucket.close)
-    await bucket.ensure_bucket(create=True)
-    pool = stack.enter_context(futures.ThreadPoolExecutor(_CHECKSUM_THREADS))
-    return verifying.VerifyingBlobStore(metered.MeteredBlobStore(bucket), pool)
 
 
 async def _open_artifact(

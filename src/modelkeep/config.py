@@ -111,6 +111,11 @@ def database_url(environ: Mapping[str, str]) -> str:
     return environ[_DATABASE_KEY]
 
 
+def without_database(environ: Mapping[str, str]) -> Config:
+    """As `from_environ`, for what needs the store only: a database that is not set is ''."""
+    return from_environ({_DATABASE_KEY: "", **environ})
+
+
 def from_environ(environ: Mapping[str, str]) -> Config:
     """Build the configuration, or raise `ConfigError` naming the first thing that is wrong."""
     known = _known()

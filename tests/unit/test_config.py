@@ -21,6 +21,15 @@ def test_the_four_required_keys_suffice() -> None:
     assert chosen.services == {"registry", "artifact"}
 
 
+def test_the_store_alone_needs_no_database() -> None:
+    stored = {key: value for key, value in COMPLETE.items() if "S3" in key}
+    assert config.without_database(stored).s3_endpoint == COMPLETE["MODELKEEP_S3_ENDPOINT"]
+    assert config.without_database(COMPLETE) == config.from_environ(COMPLETE)
+    del stored["MODELKEEP_S3_SECRET_KEY"]
+    with pytest.raises(config.ConfigError, match="MODELKEEP_S3_SECRET_KEY"):
+        config.without_database(stored)
+
+
 def test_every_kind_of_value_is_read() -> None:
     chosen = config.from_environ(
         COMPLETE

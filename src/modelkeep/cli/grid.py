@@ -8,7 +8,7 @@ from rich import table as rich_table
 from rich import text
 
 _GAP = 2
-_WRAPPING = frozenset({"DESCRIPTION", "REASON", "ALIASES", "FILE"})
+_WRAPPING = frozenset({"DESCRIPTION", "REASON", "ALIASES", "FILE", "MEANING", "WHAT TO DO"})
 """Columns whose text may be broken over lines; all others stay whole."""
 
 Row = Sequence[text.Text]

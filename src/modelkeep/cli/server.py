@@ -5,31 +5,13 @@ works without.
 """
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from modelkeep import allocator, config
-
-_EXTRAS = {
-    "asyncpg": "server",
-    "grpc_health": "server",
-    "grpc_reflection": "server",
-    "minio": "server",
-    "pydantic": "server",
-    "rfc8785": "server",
-    "structlog": "server",
-    "psutil": "local",
-}
-
-
-class WrongSetting(click.ClickException):
-    """Which setting is wrong, in one sentence; exit code 2, as for any wrong use."""
-
-    exit_code = 2
+from modelkeep.cli import extras
 
 
 @click.command()
@@ -50,7 +32,7 @@ class WrongSetting(click.ClickException):
 @click.pass_context
 def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -> None:
     """Run a whole registry here: Postgres, S3 and the server, until Ctrl-C."""
-    with _plain_failures():
+    with extras.plain_failures():
         from modelkeep.local import dev as tree  # noqa: PLC0415 - an extra
         from modelkeep.local import errors  # noqa: PLC0415
 
@@ -65,7 +47,7 @@ def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -
 @click.option("--migrate", "migrate_first", is_flag=True, help="Apply database migrations first.")
 def serve(migrate_first: bool) -> None:
     """Run the server on the Postgres and S3 store of the MODELKEEP_ variables."""
-    with _plain_failures():
+    with extras.plain_failures():
         chosen = config.from_environ(os.environ)
         allocator.ensure(os.environ)
         from modelkeep import log  # noqa: PLC0415 - an extra
@@ -77,7 +59,7 @@ def serve(migrate_first: bool) -> None:
 @click.command()
 def migrate() -> None:
     """Apply database migrations to the Postgres of MODELKEEP_DATABASE_URL."""
-    with _plain_failures():
+    with extras.plain_failures():
         database_url = config.database_url(os.environ)
         from modelkeep import app  # noqa: PLC0415 - an extra
 
@@ -98,20 +80,3 @@ async def _serve(chosen: config.Config, *, migrate_first: bool) -> None:
 
 def _announce(endpoint: str) -> None:
     print(f"modelkeep ready on {endpoint}", flush=True)  # `modelkeep dev` waits for this line
-
-
-@contextlib.contextmanager
-def _plain_failures() -> Iterator[None]:
-    try:
-        yield
-    except config.ConfigError as error:
-        raise WrongSetting(str(error)) from None
-    except config.CannotServe as error:
-        raise click.ClickException(str(error)) from None
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        raise click.ClickException(
-            f'{error.name} is not installed; run: pip install "modelkeep[{extra}]"'
-        ) from None

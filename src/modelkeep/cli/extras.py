@@ -1,0 +1,43 @@
+"""What the commands of the server side share: they need extras, and the settings of a server."""
+
+import contextlib
+from collections.abc import Iterator
+
+import click
+
+from modelkeep import config
+
+_EXTRAS = {
+    "asyncpg": "server",
+    "grpc_health": "server",
+    "grpc_reflection": "server",
+    "minio": "server",
+    "pydantic": "server",
+    "rfc8785": "server",
+    "structlog": "server",
+    "psutil": "local",
+}
+
+
+class WrongSetting(click.ClickException):
+    """Which setting is wrong, in one sentence; exit code 2, as for any wrong use."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def plain_failures() -> Iterator[None]:
+    """Say in one sentence what is wrong with a setting, a service or the installation."""
+    try:
+        yield
+    except config.ConfigError as error:
+        raise WrongSetting(str(error)) from None
+    except config.CannotServe as error:
+        raise click.ClickException(str(error)) from None
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        raise click.ClickException(
+            f'{error.name} is not installed; run: pip install "modelkeep[{extra}]"'
+        ) from None
