@@ -73,8 +73,9 @@ def test_push_and_pull_answer_the_keys_that_are_promised(
     done = run("push", str(folder), "acme/voice@1.2.0", "-o", "json")
     assert done.exit_code == 0
     document = json.loads(done.stdout)
-    assert list(document) == ["version", "files", "total_bytes", "sent_bytes", "seconds"]
-    assert document["version"] == "1.2.0"
+    promised = ["version", "files", "total_bytes", "sent_bytes", "seconds", "state", "warnings"]
+    assert list(document) == promised
+    assert (document["version"], document["state"]) == ("1.2.0", "ready")
     assert (document["files"], document["total_bytes"], document["sent_bytes"]) == (
         2,
         100_002,

@@ -8,8 +8,9 @@ import grpc
 import pytest
 from support import model_files, wire, wire_uploads
 
-from modelkeep.domain import inspections
-from modelkeep.domain.formats import facts
+from modelkeep.domain import errors, inspections
+from modelkeep.domain.formats import facts, reading
+from modelkeep.service import inspecting
 from modelkeep.v1 import facts_pb2, lifecycle_service_pb2
 from modelkeep.v1 import registry_service_pb2 as pb
 
@@ -193,3 +194,53 @@ async def test_a_policy_that_does_not_exist_is_refused(stubs: wire.Stubs) -> Non
         CODES.INVALID_ARGUMENT,
         ["namespace.pickle_policy"],
     )
+
+
+async def test_nothing_is_sealed_while_the_store_is_away(
+    stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = await stubs.new_model(pb.MODEL_KIND_MODEL)
+    await stubs.registry.CreateVersion(pb.CreateVersionRequest(parent=model, version_id="1.0.0"))
+    content = model_files.safetensors()
+    await wire_uploads.push(stubs, model.partition("/models/")[0], content)
+    digest = wire_uploads.digest_of(content)
+    name = f"{model}/versions/1.0.0"
+    request = pb.FinalizeVersionRequest(
+        name=name, files=[pb.File(path="a", digest=digest, size_bytes=len(content))]
+    )
+
+    async def away(*_: object) -> bytes:
+        raise errors.Unavailable("the store does not answer now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inspecting._StoredSource, "fetch", away)
+        failure = await wire.failing(stubs.registry.FinalizeVersion(request))
+    assert failure.code == CODES.UNAVAILABLE
+    draft = await stubs.registry.GetVersion(pb.GetVersionRequest(name=name))
+    assert draft.version.state == pb.VERSION_STATE_DRAFT
+    sealed = await stubs.registry.FinalizeVersion(request)
+    assert sealed.version.state == pb.VERSION_STATE_READY
+
+
+async def test_a_mistake_of_ours_does_not_stop_a_seal(
+    stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(reading, "read", broken)
+    model = await stubs.new_model(pb.MODEL_KIND_MODEL)
+    sealed = await push(stubs, model, {"a.bin": b"a"})
+    assert [warning.reason for warning in sealed.warnings] == ["PICKLE_UNKNOWN"]
+
+
+async def test_bytes_that_the_store_lost_are_not_inspected(
+    stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> bytes:
+        raise errors.NotFound("no such object")
+
+    monkeypatch.setattr(inspecting._StoredSource, "fetch", lost)
+    model = await stubs.new_model(pb.MODEL_KIND_MODEL)
+    sealed = await push(stubs, model, {"a.bin": b"a"})
+    assert [warning.reason for warning in sealed.warnings] == ["NOT_INSPECTED"]

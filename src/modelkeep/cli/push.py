@@ -97,12 +97,12 @@ def _targets(words: Sequence[str], prompt: Path | None) -> tuple[Path | None, st
 def _document(pushed: client.PushResult) -> dict[str, object]:
     return {
         "version": pushed.version.version,
-        "state": pushed.version.state,
-        "warnings": pushed.version.warnings,
         "files": pushed.files,
         "total_bytes": pushed.total_bytes,
         "sent_bytes": pushed.sent_bytes,
         "seconds": round(pushed.seconds, 3),
+        "state": pushed.version.state,
+        "warnings": pushed.version.warnings,
     }
 
 

@@ -19,7 +19,7 @@ _POLICIES = [policy.value for policy in client.PicklePolicy][1:]
 @settings.connecting
 @settings.pass_settings
 def policy(chosen: settings.Settings, namespace: str, pickles: str | None, form: str) -> None:
-    """Show or set what a namespace does about pickles.
+    """Show or set what is done about pickles.
 
     Loading a pickle runs whatever its maker wants. allow: nothing; warn: the version is marked;
     quarantine: the version is set aside until somebody releases it.

@@ -102,7 +102,15 @@ def files(entries: Iterable[client.File]) -> rich_table.Table:
         for one in entries
     ]
     headings = ("FILE", "SIZE", "CONTENT", "TYPE", "DIGEST")
-    return grid.of(headings, rows, right={"SIZE"}, expendable=("TYPE", "DIGEST"))
+    columns = list(range(len(headings)))
+    if all(str(row[2]) == "-" for row in rows):  # nobody knows anything of any
+        columns = [column for column in columns if headings[column] != "CONTENT"]
+    return grid.of(
+        [headings[column] for column in columns],
+        [[row[column] for column in columns] for row in rows],
+        right={"SIZE"},
+        expendable=("TYPE", "DIGEST"),
+    )
 
 
 def uploads(entries: Iterable[client.Upload]) -> rich_table.Table:
