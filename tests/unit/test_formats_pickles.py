@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support import model_files
 
-from modelkeep.domain.formats import archives, facts, pickle_imports, pickles, reading, source
+from modelkeep.domain.formats import archives, facts, pickle_imports, pickle_stream, reading, source
 
 Verdict = facts.PickleVerdict
 PROTOCOLS = range(6)
@@ -147,9 +147,9 @@ def test_a_pickle_that_cannot_be_read_is_taken_for_the_worst(content: bytes) -> 
 
 def test_a_pickle_with_too_many_opcodes_is_taken_for_the_worst() -> None:
     for content in (
-        b"\x80\x04" + b"N0" * pickles.MAX_OPCODES + STACK_GLOBAL[2:],
-        b"N0" * pickles.MAX_OPCODES + STACK_GLOBAL[2:],
-        b"N." * pickles.MAX_OPCODES + STACK_GLOBAL,
+        b"\x80\x04" + b"N0" * pickle_stream.MAX_OPCODES + STACK_GLOBAL[2:],
+        b"N0" * pickle_stream.MAX_OPCODES + STACK_GLOBAL[2:],
+        b"N." * pickle_stream.MAX_OPCODES + STACK_GLOBAL,
     ):
         found = read(content).pickle
         assert found.verdict is Verdict.UNKNOWN
@@ -157,7 +157,7 @@ def test_a_pickle_with_too_many_opcodes_is_taken_for_the_worst() -> None:
 
 
 def test_a_pickle_with_too_many_imports_is_taken_for_the_worst() -> None:
-    imports = b"".join(b"cm\nn%d\n0" % n for n in range(pickles.MAX_IMPORTS + 1))
+    imports = b"".join(b"cm\nn%d\n0" % n for n in range(pickle_stream.MAX_IMPORTS + 1))
     found = read(b"\x80\x04" + imports + b"N.").pickle
     assert (found.verdict, len(found.imports)) == (Verdict.UNKNOWN, facts.SHOWN_IMPORTS)
 
