@@ -1,7 +1,7 @@
 """URLs that let a client without keys send one request, with the headers that it must send.
 
-The SDK signs no header but `host`. AWS and SeaweedFS refuse an `x-amz-` header that is not signed,
-and only a signed checksum binds the URL to the bytes that it was given out for.
+The SDK signs no header but `host`. S3 wants every `x-amz-` header signed, SeaweedFS insists, and
+only a signed checksum binds the URL to the bytes that it was given out for.
 """
 
 import datetime
