@@ -13,6 +13,7 @@ from modelkeep import client
 from modelkeep.cli import units
 
 _LINE_EVERY_S = 10.0
+_WORTH_A_LINE_S = 3.0
 _DONE_WORDS = {"hashing": "hashed", "sending": "sent", "fetching": "fetched", "verifying": "read"}
 _WAITING = {"sending": "verifying"}
 """What happens to a file whose bytes are all there."""
@@ -118,7 +119,7 @@ class Lines(client.Progress):
     def step_ended(self, step: client.Step) -> None:
         """Write the step's last line, if it took long enough to be worth one."""
         tally = self._tally
-        if tally.files and tally.seconds >= 1:
+        if tally.files and tally.seconds >= _WORTH_A_LINE_S:
             speed = units.rate(tally.moved_bytes, tally.seconds)
             _say(f"{_DONE_WORDS[step]} in {units.span(tally.seconds)}, {speed}")
 
