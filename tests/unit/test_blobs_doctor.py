@@ -211,6 +211,26 @@ def test_nothing_depends_on_what_is_optional() -> None:
     assert found == {"ok": True, "missing": False, "wrong": False, "optional": True}
 
 
+class WithoutBucket(memory_store.MemoryBlobStore):
+    async def check(self) -> None:
+        raise errors.FailedPrecondition("NoSuchBucket", reason="STORE_BUCKET_MISSING")
+
+
+@pytest.mark.parametrize(
+    ("refuses", "said"), [(None, "these keys may make it"), ("bucket", "may not make one")]
+)
+async def test_who_lacks_a_bucket_is_told_who_can_make_it(refuses: str | None, said: str) -> None:
+    settings = s3_connection.S3Settings(
+        endpoint="h:1", access_key="access", secret_key="secret", bucket="models"
+    )
+    memory = WithoutBucket()
+    reached = DirectToMemory(memory)
+    reached.refuses = refuses
+    with pytest.raises(errors.FailedPrecondition, match=said) as raised:
+        await doctor.require_bucket(memory, reached, settings)
+    assert "no bucket 'models'" in raised.value.message
+
+
 async def test_what_was_written_goes_even_if_the_doctor_is_interrupted() -> None:
     memory = memory_store.MemoryBlobStore()
 

@@ -1,14 +1,25 @@
 """`modelkeep doctor store`: tries on a store, one by one, what the registry needs of it."""
 
 import asyncio
+import dataclasses
 import enum
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from modelkeep.blobs import doctor_checks, doctor_direct, doctor_subject, s3, s3_connection
+from modelkeep.blobs import (
+    doctor_checks,
+    doctor_direct,
+    doctor_subject,
+    s3,
+    s3_connection,
+    store,
+)
 from modelkeep.domain import errors
 
 _BUCKET_MISSING = "STORE_BUCKET_MISSING"
+# Less patient than the server: what needs many attempts is a finding, not something to hide.
+_ATTEMPTS = 2
+_IO_TIMEOUT_S = 10.0
 _OTHER_STORE = "Use a store, or a release of it, that does; docs/stores.md names some."
 _GATEWAY = "Look for a gateway or proxy in front of the store that drops headers. " + _OTHER_STORE
 
@@ -102,9 +113,10 @@ async def examine(settings: s3_connection.S3Settings) -> list[Finding]:
 
     Raises the domain's errors, as `store.BlobStore.check` does, if nothing can be tried at all.
     """
+    settings = dataclasses.replace(settings, attempts=_ATTEMPTS, io_timeout_s=_IO_TIMEOUT_S)
     blobs, direct = s3.S3BlobStore(settings), doctor_direct.Direct(settings)
     try:
-        await _require_bucket(blobs, direct, settings)
+        await require_bucket(blobs, direct, settings)
         return await findings(CHECKS, doctor_subject.Subject(blobs, direct))
     finally:
         await blobs.close()
@@ -131,9 +143,10 @@ async def _finding(check: Check, subject: doctor_subject.Subject) -> Finding:
     return Finding(check.name, verdict, meaning, check.advice)
 
 
-async def _require_bucket(
-    blobs: s3.S3BlobStore, direct: doctor_direct.Direct, settings: s3_connection.S3Settings
+async def require_bucket(
+    blobs: store.BlobStore, direct: doctor_direct.Direct, settings: s3_connection.S3Settings
 ) -> None:
+    """Raise unless the bucket can be used; if it is missing, tell whether we could make it."""
     try:
         await blobs.check()
     except errors.FailedPrecondition as error:

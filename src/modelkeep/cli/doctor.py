@@ -18,7 +18,7 @@ _STYLES = {"ok": "green", "optional": "yellow", "missing": "bold red", "wrong": 
 
 @click.group()
 def doctor() -> None:
-    """Check what a server is to run on."""
+    """Check the S3 store a server is to use."""
 
 
 @doctor.command("store")

@@ -36,7 +36,7 @@ SECTIONS = {
         "dev": lazy.Verb(f"{_HERE}.server:dev", "Run a whole registry here: Postgres, S3, server."),
         "serve": lazy.Verb(f"{_HERE}.server:serve", "Run the server on your Postgres and S3."),
         "migrate": lazy.Verb(f"{_HERE}.server:migrate", "Apply database migrations."),
-        "doctor": lazy.Verb(f"{_HERE}.doctor:doctor", "Check an S3 store for what is needed."),
+        "doctor": lazy.Verb(f"{_HERE}.doctor:doctor", "Check the S3 store a server is to use."),
     },
     "About": {
         "version": lazy.Verb(f"{_HERE}.about:version", "Tell the versions of client and server."),
