@@ -26,7 +26,7 @@ def test_a_response_of_protobuf_is_read(size: int, crc32c: int | None) -> None:
     blob = pb.BlobDescriptor(digest="sha256:z", size_bytes=5)
     raw = pb.ReadBlobResponse(offset=2**40, crc32c=crc32c, blob=blob, data=content)
     read = wire_chunks.read_message(raw.SerializeToString())
-    assert read == wire_chunks.ReadChunk(2**40, crc32c, content)
+    assert read == wire_chunks.ReadChunk(2**40, crc32c, content, "sha256:z", 5)
 
 
 def test_content_that_does_not_stand_last_is_read_too() -> None:
