@@ -5,6 +5,7 @@ misspelt setting that is silently ignored is found in production.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, NewType, get_args
@@ -53,6 +54,19 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _host_and_port(text: str) -> str:
+    if not re.fullmatch(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", text):
+        raise ValueError("expected host:port, without a scheme or a path")
+    return text
+
+
+def _bucket(text: str) -> str:
+    label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+    if not re.fullmatch(rf"(?=.{{3,63}}$){label}(?:\.{label})*", text):
+        raise ValueError("expected 3 to 63 lower-case letters, digits, dots and hyphens")
+    return text
+
+
 def _services(text: str) -> frozenset[str]:
     chosen = frozenset(part.strip() for part in text.split(","))
     if not chosen or not chosen <= SERVICES:
@@ -65,11 +79,15 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 OrNone = NewType("OrNone", int)
 """A number of which 0 means: not at all."""
+HostAndPort = NewType("HostAndPort", str)
+BucketName = NewType("BucketName", str)
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     bool: _boolean,
     int: _positive,
     OrNone: _whole,
+    HostAndPort: _host_and_port,
+    BucketName: _bucket,
     frozenset[str]: _services,
     LogLevel: _one_of(*get_args(LogLevel)),
     LogFormat: _one_of(*get_args(LogFormat)),
@@ -81,10 +99,10 @@ class Config:
     """What the server needs to know; each field is the key `MODELKEEP_<FIELD>`."""
 
     database_url: str = field(repr=False)
-    s3_endpoint: str
+    s3_endpoint: HostAndPort
     s3_access_key: str = field(repr=False)
     s3_secret_key: str = field(repr=False)
-    s3_bucket: str = "modelkeep"
+    s3_bucket: BucketName = BucketName("modelkeep")
     s3_region: str = "us-east-1"
     s3_secure: bool = True
     listen: str = DEFAULT_LISTEN

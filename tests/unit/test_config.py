@@ -46,6 +46,15 @@ def test_every_kind_of_value_is_read() -> None:
     assert chosen.s3_bucket == "models"
 
 
+@pytest.mark.parametrize("endpoint", ["s3", "s3.example:9000", "127.0.0.1:1", "[::1]:9000"])
+@pytest.mark.parametrize("bucket", ["abc", "test-0123", "a.b", "a" * 63])
+def test_a_store_is_named_as_it_is(endpoint: str, bucket: str) -> None:
+    chosen = config.from_environ(
+        COMPLETE | {"MODELKEEP_S3_ENDPOINT": endpoint, "MODELKEEP_S3_BUCKET": bucket}
+    )
+    assert (chosen.s3_endpoint, chosen.s3_bucket) == (endpoint, bucket)
+
+
 def test_other_variables_are_none_of_its_business() -> None:
     others = {"PATH": "/bin", "MODELKEEPER": "x", "modelkeep_listen": "y"}
     client = {"MODELKEEP_ENDPOINT": "h:1", "MODELKEEP_TEST_S3_ENDPOINT": "h:2"}
@@ -105,6 +114,14 @@ def test_all_missing_keys_are_named_at_once() -> None:
         ("MODELKEEP_SCRUB_EVERY_H", "0", "whole number above 0"),
         ("MODELKEEP_SERVICES", "registry,websites", "artifact, registry"),
         ("MODELKEEP_SERVICES", "", "artifact, registry"),
+        ("MODELKEEP_S3_ENDPOINT", "https://s3.example", "host:port, without a scheme"),
+        ("MODELKEEP_S3_ENDPOINT", "s3.example:9000/models", "host:port, without a scheme"),
+        ("MODELKEEP_S3_ENDPOINT", "", "host:port, without a scheme"),
+        ("MODELKEEP_S3_BUCKET", "Bad_Bucket!", "lower-case letters"),
+        ("MODELKEEP_S3_BUCKET", "a..b", "lower-case letters"),
+        ("MODELKEEP_S3_BUCKET", "a.-b", "lower-case letters"),
+        ("MODELKEEP_S3_BUCKET", "ab", "3 to 63"),
+        ("MODELKEEP_S3_BUCKET", "a" * 64, "3 to 63"),
     ],
 )
 def test_a_bad_value_names_key_value_and_what_is_expected(

@@ -37,7 +37,7 @@ def run(data: Path | None, listen: str, environ: Mapping[str, str], *, verbose: 
 
 
 def _check(environ: Mapping[str, str], listen: str) -> None:
-    ours = {config.PREFIX + name: "chosen at start" for name in _PLACEHOLDERS}
+    ours = {config.PREFIX + name: "chosen-at-start" for name in _PLACEHOLDERS}
     config.from_environ({**environ, **ours, "MODELKEEP_LISTEN": listen})
 
 
