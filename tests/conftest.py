@@ -3,13 +3,20 @@
 Each xdist worker has its own services, started when the first of its tests needs one.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 from support import services
 
 from modelkeep import config as configuration
 from modelkeep.local import postgres as embedded
+
+# A new find is for whoever works on the code, not for whoever wants to land something else.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if "CI" in os.environ:
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ SPECIFIED_ORDER = [
 
 part = st.one_of(
     st.integers(0, 10**9).map(str),
-    st.from_regex(r"[0-9]*[A-Za-z-][0-9A-Za-z-]{0,6}", fullmatch=True),
+    st.from_regex(r"[0-9]{0,6}[A-Za-z-][0-9A-Za-z-]{0,6}", fullmatch=True),
 )
 number = st.integers(0, 10**9)
 versions = st.builds(
