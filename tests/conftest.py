@@ -13,10 +13,10 @@ from support import services
 from modelkeep import config as configuration
 from modelkeep.local import postgres as embedded
 
-# A new find is for whoever works on the code, not for whoever wants to land something else.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-if "CI" in os.environ:
-    hypothesis.settings.load_profile("ci")
+# No example is timed: the machine may be busy. And in CI the examples are always the same: a new
+# find is for whoever works on the code, not for whoever wants to land something else.
+hypothesis.settings.register_profile("modelkeep", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("modelkeep")
 
 
 @pytest.fixture(scope="session")
