@@ -3,15 +3,11 @@
 import asyncio
 import hashlib
 import os
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support import cutting_proxy, services
+from support import cutting_proxy, server_process
 
 from modelkeep import client
 from modelkeep import config as configuration
@@ -20,38 +16,6 @@ MIB = 1024 * 1024
 REF = "acme/voice@1.2.0"
 LARGE_BYTES = 48 * MIB
 PART_BYTES = 16 * MIB
-
-
-@asynccontextmanager
-async def serving(config: configuration.Config, listen: str) -> AsyncIterator[int]:
-    """A server in a process of its own; yields its process id once it is ready."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "modelkeep", "serve"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=services.clean_environ(
-            MODELKEEP_DATABASE_URL=config.database_url,
-            MODELKEEP_S3_ENDPOINT=config.s3_endpoint,
-            MODELKEEP_S3_ACCESS_KEY=config.s3_access_key,
-            MODELKEEP_S3_SECRET_KEY=config.s3_secret_key,
-            MODELKEEP_S3_BUCKET=config.s3_bucket,
-            MODELKEEP_S3_SECURE="false",
-            MODELKEEP_LISTEN=listen,
-        ),
-    )
-    assert process.stdout is not None
-    draining = None
-    try:
-        while b"ready on" not in (line := await process.stdout.readline()):
-            assert line, "the server ended before it was ready"
-        draining = asyncio.create_task(process.stdout.read())
-        yield process.pid
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if draining is not None:
-            await draining
 
 
 class Notes(client.Progress):
@@ -93,7 +57,7 @@ async def test_a_push_outlives_the_server_it_began_with(
         client.connect(proxy.endpoint) as registry,
         client.connect(listen) as beside,
     ):
-        async with serving(config, listen) as pid:
+        async with server_process.serving(config, listen) as (process, _):
             # The line holds in the middle of the second part, so the first one gets durable.
             proxy.hold_after(24 * MIB)
             push = asyncio.create_task(
@@ -101,9 +65,9 @@ async def test_a_push_outlives_the_server_it_began_with(
             )
             await proxy.held.wait()
             await durable(beside, content, PART_BYTES)
-            os.kill(pid, signal.SIGKILL)
+            process.kill()
         proxy.passed_bytes = 0
-        async with serving(config, listen):
+        async with server_process.serving(config, listen):
             pushed = await push
             assert listener.notes
             assert pushed.version.state is client.VersionState.READY

@@ -1,7 +1,6 @@
 """Postgres itself checks the SQL: every statement is prepared, and hot reads keep their plans."""
 
 import asyncio
-import datetime
 import importlib
 import json
 import pkgutil
@@ -55,28 +54,25 @@ async def test_postgres_accepts_every_statement(database_url: str) -> None:
 
 
 HOT = {
-    "get version": (versions.GET, ["n1", "m1", "1.0.7"]),
-    "resolve alias": (resolving.BY_ALIAS, ["n1", "m1", "champion"]),
-    "resolve stage": (resolving.BY_STAGE, ["n1", "m1", "production"]),
-    "resolve latest": (resolving.BY_RANGE, ["n1", "m1", "", "~", False]),
-    "resolve digest": (resolving.BY_DIGEST, ["n1", "m1", b"\1" * 32]),
-    "list versions": (versions.LIST, [1, 2**62, 51, False]),
-    "list models": (models.LIST, [1, "", 51, False]),
-    "list files": (files.LIST, [7, "", 51]),
-    "list aliases": (aliases.LIST, [1, "", 51]),
-    "claim a blob to re-read": (
-        rot.CLAIM,
-        [datetime.timedelta(days=7), datetime.timedelta(seconds=60)],
-    ),
-    "list exposed versions": (rot.LIST_EXPOSED, [100]),
-    "find blobs": (files.FIND_BLOBS, [1, [b"\1" * 32]]),
-    "touch blobs": (blob_use.TOUCH, [1, [b"\1" * 32], datetime.timedelta(hours=1)]),
-    "look for garbage": (garbage.LOOK, [1, b"\1" * 32, 100, datetime.timedelta(days=7)]),
-    "collect garbage": (garbage.DELETE, [1, [b"\1" * 32]]),
-    "find orphans": (reaping.FIND_ORPHANS, [["blobs/k1"] * 100]),
-    "list expired": (reaping.LIST_EXPIRED, [100]),
-    "list finished": (reaping.LIST_FINISHED, [datetime.timedelta(days=7), 100]),
-    "list open uploads": (uploads.LIST_OPEN, [1, "", 51, ["active"]]),
+    "get version": versions.GET,
+    "resolve alias": resolving.BY_ALIAS,
+    "resolve stage": resolving.BY_STAGE,
+    "resolve latest": resolving.BY_RANGE,
+    "resolve digest": resolving.BY_DIGEST,
+    "list versions": versions.LIST,
+    "list models": models.LIST,
+    "list files": files.LIST,
+    "list aliases": aliases.LIST,
+    "claim a blob to re-read": rot.CLAIM,
+    "list exposed versions": rot.LIST_EXPOSED,
+    "find blobs": files.FIND_BLOBS,
+    "touch blobs": blob_use.TOUCH,
+    "look for garbage": garbage.LOOK,
+    "collect garbage": garbage.DELETE,
+    "find orphans": reaping.FIND_ORPHANS,
+    "list expired": reaping.LIST_EXPIRED,
+    "list finished": reaping.LIST_FINISHED,
+    "list open uploads": uploads.LIST_OPEN,
 }
 BIG_TABLES = {"version", "version_file", "alias_assignment", "stage_assignment", "blob", "model"}
 BIG_TABLES |= {"upload"}
@@ -121,11 +117,14 @@ ANALYZE"""
 async def test_hot_reads_scan_no_big_table(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(FILL)
+    await connection.execute("SET plan_cache_mode = force_generic_plan")  # as the pool has it
     scans = {}
-    for name, (statement, arguments) in HOT.items():
-        plan = json.loads(
-            await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
-        )
+    for name, statement in HOT.items():
+        parameters = (await connection.prepare(statement)).get_parameters()
+        await connection.execute(f"PREPARE hot AS {statement}")
+        call = f"hot({', '.join(['NULL'] * len(parameters))})"
+        plan = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {call}"))
+        await connection.execute("DEALLOCATE hot")
         scans[name] = scanned(plan[0]["Plan"]) & BIG_TABLES
     await connection.close()
     assert {name: tables for name, tables in scans.items() if tables} == {}

@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import random
-import signal
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import pytest
-from support import services, wire, wire_uploads
+from support import server_process, wire, wire_uploads
 
 from modelkeep import app
 from modelkeep import config as configuration
@@ -98,53 +95,16 @@ async def test_a_server_that_drains_ends_streams_at_their_next_part(
         await finish(await stack.enter_async_context(connected(two)), 2 * PART)
 
 
-@contextlib.asynccontextmanager
-async def server_process(
-    config: configuration.Config,
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """`modelkeep serve` as a process of its own; its `host:port`. Killed at the end."""
-    environ = services.clean_environ(
-        MODELKEEP_DATABASE_URL=config.database_url,
-        MODELKEEP_S3_ENDPOINT=config.s3_endpoint,
-        MODELKEEP_S3_ACCESS_KEY=config.s3_access_key,
-        MODELKEEP_S3_SECRET_KEY=config.s3_secret_key,
-        MODELKEEP_S3_BUCKET=config.s3_bucket,
-        MODELKEEP_S3_SECURE="false",
-        MODELKEEP_LISTEN="127.0.0.1:0",
-    )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "modelkeep",
-        "serve",
-        env=environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            line = b""
-            while not line.startswith(b"modelkeep ready on "):
-                line = await process.stdout.readline()
-                assert line, "the server ended before it was ready"
-        yield line.decode().split()[-1], process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 @pytest.mark.slow
 async def test_a_server_killed_in_an_upload_loses_no_durable_part(
     config: configuration.Config,
 ) -> None:
-    async with server_process(config) as (one, process), connected(one) as stubs:
+    async with server_process.serving(config) as (process, one), connected(one) as stubs:
         await make_namespace(stubs)
         upload = await wire_uploads.start(stubs, ACME, CONTENT)
         messages = wire_uploads.messages_of(upload.name, CONTENT)[:20]
         call = await wire_uploads.write_until(stubs, messages, PART)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
-    async with server_process(config) as (two, _), connected(two) as stubs:
+    async with server_process.serving(config) as (_, two), connected(two) as stubs:
         await finish(stubs, PART)

@@ -1,22 +1,20 @@
-"""The server as a process of its own: killed in an upload, and told to stop in one."""
+"""The server as a process of its own: told to stop in an upload, beside others, in parts."""
 
 import asyncio
-import contextlib
 import dataclasses
 import hashlib
 import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import google_crc32c
 import grpc
-import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support import services, wire
+from support import server_process, wire
 
 from modelkeep import app
 from modelkeep import config as configuration
@@ -27,33 +25,6 @@ MIB = 2**20
 PART = 16 * MIB
 CONTENT = random.Random(1).randbytes(3 * PART + 5 * MIB)
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-
-
-@contextlib.contextmanager
-def serving(config: configuration.Config) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`modelkeep serve` as a child, and its endpoint."""
-    environ = services.clean_environ(
-        MODELKEEP_DATABASE_URL=config.database_url,
-        MODELKEEP_S3_ENDPOINT=config.s3_endpoint,
-        MODELKEEP_S3_ACCESS_KEY=config.s3_access_key,
-        MODELKEEP_S3_SECRET_KEY=config.s3_secret_key,
-        MODELKEEP_S3_BUCKET=config.s3_bucket,
-        MODELKEEP_S3_SECURE="false",
-        MODELKEEP_LISTEN="127.0.0.1:0",
-        MODELKEEP_LOG_LEVEL="warning",
-    )
-    server = subprocess.Popen(
-        [sys.executable, "-m", "modelkeep", "serve"],
-        env=environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with server:
-        try:
-            assert server.stdout is not None
-            yield server, server.stdout.readline().strip().rpartition(" ")[2]
-        finally:
-            server.kill()
 
 
 async def start_upload(stubs: wire.Stubs) -> pb.Upload:
@@ -109,40 +80,13 @@ async def read_back(stubs: wire.Stubs) -> bytes:
 
 
 @pytest.mark.slow
-async def test_a_server_killed_in_an_upload_loses_nothing_durable(
-    config: configuration.Config,
-) -> None:
-    with serving(config) as (server, endpoint):
-        async with grpc.aio.insecure_channel(endpoint) as channel:
-            stubs = wire.Stubs.over(channel)
-            await stubs.registry.CreateNamespace(
-                registry.CreateNamespaceRequest(namespace_id="acme")
-            )
-            upload = await start_upload(stubs)
-            stream = stubs.artifact.WriteUpload()
-            for offset in range(0, 2 * PART + 3 * MIB, MIB):
-                await stream.write(chunk_at(upload.name, 0, offset))
-            while (await stream.read()).persisted_offset < 2 * PART:
-                pass
-            server.send_signal(signal.SIGKILL)
-            assert (await end_of(stream)) is grpc.StatusCode.UNAVAILABLE
-    with serving(config) as (_, endpoint):
-        async with grpc.aio.insecure_channel(endpoint) as channel:
-            stubs = wire.Stubs.over(channel)
-            again = await start_upload(stubs)
-            assert again.name == upload.name
-            assert [(r.start, r.end) for r in again.persisted_ranges] == [(0, 2 * PART)]
-            sent, done = await send_rest(stubs, again)
-            assert sent == len(CONTENT) - 2 * PART, "what was durable is not sent again"
-            assert done.state == pb.UPLOAD_STATE_COMMITTED
-            assert await read_back(stubs) == CONTENT
-
-
-@pytest.mark.slow
 async def test_a_server_told_to_stop_says_so_first_and_uploads_go_on_elsewhere(
     config: configuration.Config,
 ) -> None:
-    with serving(config) as (server, endpoint), serving(config) as (_, elsewhere):
+    async with (
+        server_process.serving(config) as (server, endpoint),
+        server_process.serving(config) as (_, elsewhere),
+    ):
         async with grpc.aio.insecure_channel(endpoint) as channel:
             stubs = wire.Stubs.over(channel)
             await stubs.registry.CreateNamespace(
@@ -160,7 +104,8 @@ async def test_a_server_told_to_stop_says_so_first_and_uploads_go_on_elsewhere(
             assert (await health.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
             health.cancel()
             assert (await end_of(stream)) is grpc.StatusCode.UNAVAILABLE
-        assert await asyncio.to_thread(server.wait, 20) == 0
+        async with asyncio.timeout(20):
+            assert await server.wait() == 0
         async with grpc.aio.insecure_channel(elsewhere) as channel:
             stubs = wire.Stubs.over(channel)
             again = await start_upload(stubs)
@@ -172,20 +117,11 @@ async def test_a_server_told_to_stop_says_so_first_and_uploads_go_on_elsewhere(
 
 @pytest.mark.slow
 async def test_a_second_server_on_the_port_is_refused(config: configuration.Config) -> None:
-    with serving(config) as (server, endpoint):
-        assert psutil.pid_exists(server.pid)
-        environ = services.clean_environ(
-            MODELKEEP_DATABASE_URL=config.database_url,
-            MODELKEEP_S3_ENDPOINT=config.s3_endpoint,
-            MODELKEEP_S3_ACCESS_KEY=config.s3_access_key,
-            MODELKEEP_S3_SECRET_KEY=config.s3_secret_key,
-            MODELKEEP_S3_SECURE="false",
-            MODELKEEP_LISTEN=endpoint,
-        )
+    async with server_process.serving(config) as (_, endpoint):
         second = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "modelkeep", "serve"],
-            env=environ,
+            env=server_process.environ_of(config, endpoint),
             capture_output=True,
             text=True,
             timeout=60,

@@ -17,7 +17,7 @@ class Settings:
 
     memory_bytes: int = 64 * limits.MIB
     min_part_bytes: int = limits.MIN_PART_BYTES
-    parts_in_flight: int = 2
+    parts_in_flight: int = 3
     hash_threads: int = 2
     stall_s: float = 60.0
     settle_s: float = 10.0

@@ -52,6 +52,15 @@ _AWAY = (
 )
 
 
+_SESSION = {
+    "application_name": "modelkeep",
+    "timezone": "UTC",
+    # Every statement of ours goes by an index whatever its arguments are, so planning it once is
+    # enough. Left to itself Postgres plans the larger ones anew for each call.
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
 class _PooledConnection(asyncpg.Connection):
     """A connection that is given back without the pool's reset statement.
 
@@ -81,7 +90,7 @@ class Database:
                 command_timeout=STATEMENT_TIMEOUT_S,
                 connection_class=_PooledConnection,
                 init=_set_codecs,
-                server_settings={"application_name": "modelkeep", "timezone": "UTC"},
+                server_settings=_SESSION,
             )
         return cls(pool)
 
