@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+from collections.abc import AsyncIterable
 
 import grpc
 import pytest
@@ -241,12 +242,21 @@ async def test_a_message_over_the_limit_is_refused_and_harms_nobody(stubs: wire.
     await stubs.new_model()
 
 
-async def test_bytes_that_are_no_message_are_refused(stubs: wire.Stubs) -> None:
-    call = stubs.channel.unary_unary(
-        "/modelkeep.v1.RegistryService/GetModel", request_serializer=None
-    )
-    failure = await wire.failing(call(b"\xff\xff\xff"))
-    assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+async def test_bytes_that_are_no_message_are_refused_by_every_kind_of_call(
+    stubs: wire.Stubs,
+) -> None:
+    async def drained(call: AsyncIterable[object]) -> None:
+        async for _ in call:
+            pass
+
+    junk = b"\xff\xff\xff"
+    unary = stubs.channel.unary_unary("/modelkeep.v1.RegistryService/GetModel")
+    reading = stubs.channel.unary_stream("/modelkeep.v1.ArtifactService/ReadBlob")
+    writing = stubs.channel.stream_stream("/modelkeep.v1.ArtifactService/WriteUpload")
+    for call in (unary(junk), drained(reading(junk)), drained(writing([junk]))):
+        failure = await wire.failing(call)
+        assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
+        assert failure.fields == ["request"]
 
 
 async def test_all_violations_are_answered_at_once(stubs: wire.Stubs) -> None:

@@ -1,7 +1,6 @@
 """What surrounds every RPC of ours: request id, log line, errors, authentication, deadline."""
 
 import asyncio
-import inspect
 import secrets
 import time
 import urllib.parse
@@ -69,35 +68,36 @@ class Scope(grpc.aio.ServerInterceptor):
             if handler.unary_stream
             else grpc.stream_stream_rpc_method_handler
         )
+        checked = _well_formed if handler.unary_stream else _each_well_formed
         return make(
-            self._stream(behaviour, method),
-            request_deserializer=handler.request_deserializer,
+            self._stream(behaviour, method, checked),
+            request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
     def _unary(self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
             async with self._call(method, context):
-                if request is _MALFORMED:
-                    raise errors.invalid("is not a valid message of its type", "request")
+                message = _well_formed(request)
                 if context.time_remaining() is not None:  # gRPC itself cancels us then
-                    return await behaviour(request, context)
+                    return await behaviour(message, context)
                 async with asyncio.timeout(DEFAULT_DEADLINE_S):
-                    return await behaviour(request, context)
+                    return await behaviour(message, context)
 
         return call
 
-    def _stream(self, behaviour: Callable[[Any, Context], Any], method: str) -> Any:
+    def _stream(
+        self,
+        behaviour: Callable[[Any, Context], AsyncIterator[Any]],
+        method: str,
+        checked: Callable[[Any], Any],
+    ) -> Any:
         async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._call(method, context):
-                async for response in behaviour(request, context):
+                async for response in behaviour(checked(request), context):
                     yield response
 
-        async def call(request: Any, context: Context) -> None:
-            async with self._call(method, context):
-                await behaviour(request, context)
-
-        return generate if inspect.isasyncgenfunction(behaviour) else call
+        return generate
 
     @asynccontextmanager
     async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
@@ -171,6 +171,18 @@ async def _abort(context: Context, failure: errors.ModelkeepError, request_id: s
             (REQUEST_ID, request_id),
         ),
     )
+
+
+def _well_formed(message: Any) -> Any:
+    """The message, unless its bytes were none of its type."""
+    if message is _MALFORMED:
+        raise errors.invalid("is not a valid message of its type", "request")
+    return message
+
+
+async def _each_well_formed(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _well_formed(message)
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
