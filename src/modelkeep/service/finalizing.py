@@ -95,11 +95,11 @@ class Finalizing:
         return _Prompt(spec, file, blob)
 
     async def _drop(self, key: str) -> None:
-        """Delete an object nobody refers to; if the store is away it is only garbage."""
+        """Delete an object nobody refers to; if that fails it is only garbage for the reaper."""
         try:
             await self._blobs.delete(key)
-        except errors.Unavailable:
-            _log.warning("blob.orphaned", key=key)
+        except errors.ModelkeepError as error:
+            _log.warning("blob.orphaned", key=key, error=error.message)
 
 
 class _Seal:
