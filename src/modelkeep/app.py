@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent import futures
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import structlog
 
 from modelkeep import config as configuration
+from modelkeep.admin import port, readiness, sources
 from modelkeep.blobs import doctor, metered, s3, s3_connection, store, verifying
 from modelkeep.domain import errors, garbage, limits
 from modelkeep.service import (
@@ -48,19 +50,22 @@ async def examine_store(config: Config) -> list[Finding]:
         return await doctor.examine(_store_settings(config))
 
 
-async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
+async def serve(
+    config: Config, on_ready: Callable[[str], None], on_admin: Callable[[str], None]
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; raises `config.CannotServe`.
 
     Args:
         config: what to serve with.
         on_ready: told the `host:port` when calls are taken.
+        on_admin: told the `host:port` of the admin port before that, if there is to be one.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
     with _plainly():
-        async with running(config) as endpoint:
+        async with running(config, on_admin) as endpoint:
             on_ready(endpoint)
             await stopping.wait()
 
@@ -74,24 +79,37 @@ def _plainly() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[str]:
+async def running(
+    config: Config, on_admin: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[str]:
     """A server that takes calls inside the block; yields its `host:port`.
 
-    What is built first is closed last; the server itself goes first and drains.
+    What is built first is closed last; the server itself goes first and drains. The admin port
+    answers from before the first call until after the last.
     """
     await migrations.require_current(config.database_url)
     async with AsyncExitStack() as stack:
+        admin = port.Admin()
         db = await database.Database.open(config.database_url, config.database_pool_size)
         stack.push_async_callback(db.close)
-        blobs = await _open_store(config, stack)
-        grpc_server = server.Server(config.listen)
+        blobs = await _open_store(config, admin, stack)
+        grpc_server = server.Server(config.listen, admin.calls if config.admin_listen else None)
         if "registry" in config.services:
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
             cases = usecases.Registry.over(db, blobs, pool)
             grpc_server.add_registry(cases, await _page_tokens(db))
         if "artifact" in config.services:
-            artifact = await _open_artifact(config, db, blobs, grpc_server.draining, stack)
+            artifact = await _open_artifact(
+                config, db, blobs, grpc_server.draining, stack, parts=admin.parts
+            )
             grpc_server.add_artifact(artifact, await _page_tokens(db))
+        admin.parts.db = db
+        if config.admin_listen:
+            looking = readiness.Readiness(
+                functools.partial(_closed, grpc_server),
+                {"database": db.check, "store": blobs.check},
+            )
+            on_admin(await stack.enter_async_context(admin.answering(config.admin_listen, looking)))
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _warn_if_open(endpoint)
@@ -101,6 +119,12 @@ async def running(config: Config) -> AsyncIterator[str]:
     _log.info("server.stopped")
 
 
+def _closed(grpc_server: server.Server) -> str:
+    if grpc_server.draining.is_set():
+        return "draining"
+    return "" if grpc_server.started else "starting"
+
+
 def _warn_if_open(endpoint: str) -> None:
     """Say loudly that whoever reaches the port may do everything."""
     host = endpoint.rpartition(":")[0].strip("[]")
@@ -108,12 +132,13 @@ def _warn_if_open(endpoint: str) -> None:
         _log.warning("server.open_to_network", endpoint=endpoint, access_control="none")
 
 
-async def _open_store(config: Config, stack: AsyncExitStack) -> store.BlobStore:
+async def _open_store(config: Config, admin: port.Admin, stack: AsyncExitStack) -> store.BlobStore:
     bucket = s3.S3BlobStore(_store_settings(config))
     stack.push_async_callback(bucket.close)
     await bucket.ensure_bucket(create=True)
     pool = stack.enter_context(futures.ThreadPoolExecutor(_CHECKSUM_THREADS))
-    return verifying.VerifyingBlobStore(metered.MeteredBlobStore(bucket), pool)
+    measured = metered.MeteredBlobStore(bucket, admin.parts.meters)
+    return verifying.VerifyingBlobStore(measured, pool)
 
 
 def _store_settings(config: Config) -> s3_connection.S3Settings:
@@ -134,6 +159,8 @@ async def _open_artifact(
     blobs: store.BlobStore,
     draining: asyncio.Event,
     stack: AsyncExitStack,
+    *,
+    parts: sources.Sources,
 ) -> usecases.Artifact:
     grace = datetime.timedelta(seconds=config.gc_grace_s)
     sizes = uploads.Settings(
@@ -142,12 +169,17 @@ async def _open_artifact(
     sending = uploads.Uploads(db, blobs, sizes, draining)
     stack.push_async_callback(sending.close)
     _repeat(_SWEEP_INTERVAL_S, sending.sweep, stack)
-    _repeat(config.reap_interval_s, _reaper(config, db, blobs).round, stack)
+    reaper = _reaper(config, db, blobs)
+    _repeat(config.reap_interval_s, reaper.round, stack)
+    rereader = _open_scrub(config, db, blobs, stack)
+    reading = artifacts.Artifacts(db, blobs, sizes.touch_after)
+    parts.uploads, parts.artifacts = sending, reading
+    parts.reaper, parts.rereader = reaper, rereader
     return usecases.Artifact(
-        artifacts.Artifacts(db, blobs, sizes.touch_after),
+        reading,
         sending,
         batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after),
-        version_checks.VersionChecks(db, _open_scrub(config, db, blobs, stack)),
+        version_checks.VersionChecks(db, rereader),
         collecting.Collecting(db, blobs, grace),
     )
 

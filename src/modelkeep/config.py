@@ -60,6 +60,13 @@ def _host_and_port(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    host, _, port = _host_and_port(text).rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError("expected host:port, where port 0 takes a free one")
+    return text
+
+
 def _bucket(text: str) -> str:
     label = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
     if not re.fullmatch(rf"(?=.{{3,63}}$){label}(?:\.{label})*", text):
@@ -80,6 +87,8 @@ LogFormat = Literal["json", "console"]
 OrNone = NewType("OrNone", int)
 """A number of which 0 means: not at all."""
 HostAndPort = NewType("HostAndPort", str)
+Address = NewType("Address", str)
+"""Where to listen; '' for not at all."""
 BucketName = NewType("BucketName", str)
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
@@ -87,6 +96,7 @@ _PARSERS: dict[object, Callable[[str], object]] = {
     int: _positive,
     OrNone: _whole,
     HostAndPort: _host_and_port,
+    Address: _address,
     BucketName: _bucket,
     frozenset[str]: _services,
     LogLevel: _one_of(*get_args(LogLevel)),
@@ -106,6 +116,7 @@ class Config:
     s3_region: str = "us-east-1"
     s3_secure: bool = True
     listen: str = DEFAULT_LISTEN
+    admin_listen: Address = Address("")
     services: frozenset[str] = SERVICES
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"

@@ -81,6 +81,13 @@ def test_a_key_like_no_other_is_refused_all_the_same() -> None:
         config.from_environ(COMPLETE | {"MODELKEEP_ZZZZZZ": "x"})
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:7421", "0.0.0.0:0", "[::1]:7421"])
+def test_the_admin_port_is_off_unless_it_is_named(address: str) -> None:
+    assert not config.from_environ(COMPLETE).admin_listen
+    told = config.from_environ(COMPLETE | {"MODELKEEP_ADMIN_LISTEN": address})
+    assert told.admin_listen == address
+
+
 @pytest.mark.parametrize("rate", [0, 1, 200])
 def test_the_scrub_has_a_rate_or_is_off(rate: int) -> None:
     assert config.from_environ(COMPLETE).scrub_mib_per_s == 8
@@ -117,6 +124,10 @@ def test_all_missing_keys_are_named_at_once() -> None:
         ("MODELKEEP_S3_ENDPOINT", "https://s3.example", "host:port, without a scheme"),
         ("MODELKEEP_S3_ENDPOINT", "s3.example:9000/models", "host:port, without a scheme"),
         ("MODELKEEP_S3_ENDPOINT", "", "host:port, without a scheme"),
+        ("MODELKEEP_ADMIN_LISTEN", "7421", "host:port"),
+        ("MODELKEEP_ADMIN_LISTEN", "", "host:port"),
+        ("MODELKEEP_ADMIN_LISTEN", "127.0.0.1", "host:port"),
+        ("MODELKEEP_ADMIN_LISTEN", "http://127.0.0.1:1", "host:port"),
         ("MODELKEEP_S3_BUCKET", "Bad_Bucket!", "lower-case letters"),
         ("MODELKEEP_S3_BUCKET", "a..b", "lower-case letters"),
         ("MODELKEEP_S3_BUCKET", "a.-b", "lower-case letters"),

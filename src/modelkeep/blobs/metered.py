@@ -28,9 +28,9 @@ class MeteredBlobStore:
     `meters`, a plain dictionary that belongs to the event loop's thread.
     """
 
-    def __init__(self, inner: store.BlobStore) -> None:
+    def __init__(self, inner: store.BlobStore, meters: dict[str, Meter] | None = None) -> None:
         self._inner = inner
-        self.meters: dict[str, Meter] = {}
+        self.meters: dict[str, Meter] = {} if meters is None else meters
 
     async def check(self) -> None:
         """See `store.BlobStore.check`."""

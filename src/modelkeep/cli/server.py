@@ -75,8 +75,12 @@ async def _serve(chosen: config.Config, *, migrate_first: bool) -> None:
 
     if migrate_first:
         await app.migrate(chosen.database_url)
-    await app.serve(chosen, _announce)
+    await app.serve(chosen, _announce, _announce_admin)
 
 
 def _announce(endpoint: str) -> None:
     print(f"modelkeep ready on {endpoint}", flush=True)  # `modelkeep dev` waits for this line
+
+
+def _announce_admin(endpoint: str) -> None:
+    print(f"modelkeep admin on http://{endpoint}/ (metrics, healthz, readyz)", flush=True)

@@ -28,6 +28,9 @@ class Artifacts:
         db: the database.
         blobs: where the bytes are.
         touch_after: how long it is not noted again that somebody was told of a blob.
+
+    Attributes:
+        sent_bytes: bytes of blobs that went out on streams since the start.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Artifacts:
         self._db = db
         self._blobs = blobs
         self._touch_after = touch_after
+        self.sent_bytes = 0
 
     async def find_missing(
         self, caller: callers.Caller, parent: names.NamespaceName, wanted: blobs.DigestSet
@@ -76,6 +80,7 @@ class Artifacts:
         async with contextlib.aclosing(reading):
             async for chunk in reading:
                 yield blobs.Chunk(chunk.offset, chunk.content, chunk.crc32c, blob)
+                self.sent_bytes += len(chunk.content)
                 blob = None
 
     async def _find(self, name: Name) -> rows.StoredBlob:

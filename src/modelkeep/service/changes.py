@@ -72,7 +72,8 @@ class Changes:
             await _append(change)
             if once.request_id:
                 await requests.answer(connection, key, codec.dump(answer))
-            return answer
+        self._db.committed.update(event.action for _, event in change.recorded)
+        return answer
 
 
 async def _append(change: Change) -> None:

@@ -53,6 +53,9 @@ class Reaper:
     """Gives up expired uploads, forgets old ones, removes objects that no row knows of.
 
     Several may run at once: every decision is taken under a lock or is the same twice.
+
+    Attributes:
+        total: what this one has removed since the start.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Reaper:
         self._changes = changes.Changes(db)
         self._after = ""
         self._mark = ""
+        self.total = Reaped()
 
     async def round(self) -> Reaped:
         """Do a little of everything; what fails is logged, and its turn comes again."""
@@ -72,6 +76,8 @@ class Reaper:
         await self._attempt(self._forget, reaped)
         await self._attempt(self._sweep_objects, reaped)
         await self._attempt(self._sweep_multiparts, reaped)
+        for name in _COUNTS:
+            setattr(self.total, name, getattr(self.total, name) + getattr(reaped, name))
         if reaped != Reaped():
             _log.info("reaper.round", **{name: getattr(reaped, name) for name in _COUNTS})
         return reaped

@@ -21,14 +21,25 @@ class Rereader:
     Args:
         blobs: the store.
         hasher: the threads that hash; the event loop never does.
+
+    Attributes:
+        examined: blobs that were looked at to the end since the start, sound or not.
+        read_bytes: bytes of them that were read.
     """
 
     def __init__(self, blobs: store.BlobStore, hasher: hashing.Hasher) -> None:
         self._blobs = blobs
         self._hasher = hasher
+        self.examined = 0
+        self.read_bytes = 0
 
     async def examine(self, blob: files.StoredBlob, on_bytes: OnBytes) -> soundness.Damage | None:
         """The first damage found, or None; raises `errors.Unavailable` if the store is away."""
+        damage = await self._examine(blob, on_bytes)
+        self.examined += 1
+        return damage
+
+    async def _examine(self, blob: files.StoredBlob, on_bytes: OnBytes) -> soundness.Damage | None:
         try:
             found = await self._blobs.stat(blob.storage_key)
             if found.size_bytes != blob.size_bytes:
@@ -51,6 +62,7 @@ class Rereader:
                     if (wrong := await self._hasher.run(taking)) is not None:
                         return soundness.damaged(wrong)
                     reached += len(content)
+                    self.read_bytes += len(content)
                     await on_bytes(len(content))
         except errors.DataLoss:
             return soundness.cut(uploads.ByteRange(reached, blob.size_bytes))

@@ -26,6 +26,13 @@ class Settings:
     touch_after: datetime.timedelta = garbage.TOUCH_AFTER
 
 
+@dataclass(slots=True)
+class Traffic:
+    """What came in on streams of this process, wanted or not."""
+
+    received_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all uploads of this process share."""
@@ -36,6 +43,7 @@ class Shared:
     memory: budget.MemoryBudget
     hasher: hashing.Hasher
     digests: hashing.RunningDigests = field(default_factory=hashing.RunningDigests)
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ class UploadStream:
             ) from None
 
     async def _take(self, piece: uploads.Piece) -> None:
+        self._shared.traffic.received_bytes += len(piece.content)
         self._check_content(piece)
         line = self._line or await self._begin(piece.offset)
         if piece.offset != self._offset:

@@ -54,6 +54,11 @@ class Uploads:
         self._shared = upload_parts.Shared(db, blobs, settings, self.memory, self.hasher)
         self._verifications = verification.Verifications(self._shared)
 
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of blobs that came in on streams since the start, wanted or not."""
+        return self._shared.traffic.received_bytes
+
     async def start(
         self,
         caller: callers.Caller,

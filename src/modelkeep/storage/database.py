@@ -1,8 +1,11 @@
 """The pool, transactions, and the one place where database errors become ours."""
 
 import asyncio
+import collections
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 import asyncpg
@@ -72,11 +75,42 @@ class _PooledConnection(asyncpg.Connection):
         return ""
 
 
+@dataclass(slots=True)
+class Waiting:
+    """Totals since the start: connections had, those not had in time, and the wait for both."""
+
+    acquired: int = 0
+    refused: int = 0
+    seconds: float = 0.0
+
+
 class Database:
-    """A pool of connections; everything that reads or writes goes through it."""
+    """A pool of connections; everything that reads or writes goes through it.
+
+    Attributes:
+        waiting: what it took to have connections.
+        committed: events that were committed through this pool, by action.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[Row]") -> None:
         self._pool = pool
+        self.waiting = Waiting()
+        self.committed: collections.Counter[str] = collections.Counter()
+
+    @property
+    def open_connections(self) -> int:
+        """Connections of the pool that are open now."""
+        return self._pool.get_size()
+
+    @property
+    def idle_connections(self) -> int:
+        """Those of them that nobody uses."""
+        return self._pool.get_idle_size()
+
+    @property
+    def most_connections(self) -> int:
+        """How many the pool may open."""
+        return self._pool.get_max_size()
 
     @classmethod
     async def open(cls, url: str, pool_size: int) -> Self:
@@ -98,8 +132,7 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for single statements, each its own transaction."""
         async with translated():
-            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):  # the pool's own starts a task each time
-                connection = await self._pool.acquire()
+            connection = await self._acquire()
             try:
                 yield connection
             finally:
@@ -110,6 +143,25 @@ class Database:
         """A connection in a transaction that commits at the end, or rolls back on any error."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    async def check(self) -> None:
+        """Raise `errors.Unavailable` unless the database answers."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def _acquire(self) -> Connection:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):  # the pool's own starts a task each time
+                connection = await self._pool.acquire()
+        except BaseException:
+            self.waiting.refused += 1
+            raise
+        else:
+            self.waiting.acquired += 1
+            return connection
+        finally:
+            self.waiting.seconds += time.perf_counter() - started
 
     async def close(self) -> None:
         """Close all connections; running statements get a moment to finish."""

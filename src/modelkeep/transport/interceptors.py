@@ -6,7 +6,7 @@ import time
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import structlog
@@ -27,10 +27,21 @@ _MALFORMED = object()
 _log = structlog.get_logger()
 
 
+class CallObserver(Protocol):
+    """Is told of every call; must neither raise nor wait."""
+
+    def began(self, method: str) -> None:
+        """A call of the method has come in."""
+
+    def ended(self, method: str, code: str, seconds: float) -> None:
+        """It is over, with this status code, after so long."""
+
+
 class Scope(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services, each once; others (health, reflection) pass through."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: CallObserver | None = None) -> None:
+        self._observer = observer
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -108,6 +119,8 @@ class Scope(grpc.aio.ServerInterceptor):
         line = {"method": method, "principal": caller.principal, "client": caller.client}
         started = time.perf_counter()
         failure: errors.ModelkeepError | None = None
+        if self._observer is not None:
+            self._observer.began(method)
         try:
             yield
         except asyncio.CancelledError:
@@ -117,9 +130,16 @@ class Scope(grpc.aio.ServerInterceptor):
             failure = _in_our_words(error, caller.request_id)
         finally:
             self._running.discard(task)
-            _write_line(line, caller.request_id, started, failure)
+            line |= _outcome(failure) if failure is not None else {}
+            self._tell(line, caller.request_id, time.perf_counter() - started)
         if failure is not None:
             await _abort(context, failure, caller.request_id)
+
+    def _tell(self, line: dict[str, str], request_id: str, seconds: float) -> None:
+        line = {"code": "OK", **line}
+        _log.info("rpc", **line, request_id=request_id, duration_ms=round(seconds * 1000, 2))
+        if self._observer is not None:
+            self._observer.ended(line["method"], line["code"], seconds)
 
 
 def _authenticate(context: Context) -> callers.Caller:
@@ -149,17 +169,8 @@ def _in_our_words(error: Exception, request_id: str) -> errors.ModelkeepError:
     return wire_errors.InternalError(request_id)
 
 
-def _write_line(
-    line: dict[str, str], request_id: str, started: float, failure: errors.ModelkeepError | None
-) -> None:
-    if failure is not None:
-        line |= {"code": wire_errors.code_of(failure).name, "reason": failure.reason}
-    _log.info(
-        "rpc",
-        **{"code": "OK", **line},
-        request_id=request_id,
-        duration_ms=round((time.perf_counter() - started) * 1000, 2),
-    )
+def _outcome(failure: errors.ModelkeepError) -> dict[str, str]:
+    return {"code": wire_errors.code_of(failure).name, "reason": failure.reason}
 
 
 async def _abort(context: Context, failure: errors.ModelkeepError, request_id: str) -> None:

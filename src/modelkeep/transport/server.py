@@ -39,15 +39,18 @@ class Server:
 
     Args:
         listen: `host:port`; port 0 takes a free one.
+        observer: is told of every call.
 
     Attributes:
         draining: set when the server is about to stop; long streams then end by themselves.
+        started: whether it takes calls, or has.
     """
 
-    def __init__(self, listen: str) -> None:
+    def __init__(self, listen: str, observer: interceptors.CallObserver | None = None) -> None:
         self.draining = asyncio.Event()
+        self.started = False
         self._listen = listen
-        self._scope = interceptors.Scope()
+        self._scope = interceptors.Scope(observer)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
         self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)
@@ -83,6 +86,7 @@ class Server:
             ) from error
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self.started = True
         return f"{self._listen.rpartition(':')[0]}:{port}"
 
     async def stop(self, grace_s: float) -> None:

@@ -1,0 +1,21 @@
+"""Where the figures come from: parts of a running server, each of which counts for itself."""
+
+from dataclasses import dataclass, field
+
+from modelkeep.blobs import metered
+from modelkeep.service import artifacts as artifact_service
+from modelkeep.service import reaping, rereading
+from modelkeep.service import uploads as upload_service
+from modelkeep.storage import database
+
+
+@dataclass(slots=True)
+class Sources:
+    """Parts of one server, filled in as it is built; what it does not run stays None."""
+
+    db: database.Database | None = None
+    meters: dict[str, metered.Meter] = field(default_factory=dict)
+    uploads: upload_service.Uploads | None = None
+    artifacts: artifact_service.Artifacts | None = None
+    reaper: reaping.Reaper | None = None
+    rereader: rereading.Rereader | None = None
