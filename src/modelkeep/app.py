@@ -164,7 +164,9 @@ async def _open_artifact(
 ) -> usecases.Artifact:
     grace = datetime.timedelta(seconds=config.gc_grace_s)
     sizes = uploads.Settings(
-        memory_bytes=config.upload_memory_mib * limits.MIB, touch_after=garbage.touch_after(grace)
+        memory_bytes=config.upload_memory_mib * limits.MIB,
+        stall_s=config.upload_stall_s,
+        touch_after=garbage.touch_after(grace),
     )
     sending = uploads.Uploads(db, blobs, sizes, draining)
     stack.push_async_callback(sending.close)

@@ -123,6 +123,7 @@ class Config:
     database_pool_size: int = 16
     s3_threads: int = 16
     upload_memory_mib: int = 64
+    upload_stall_s: int = 60
     drain_timeout_s: int = 30
     gc_grace_s: int = 7 * 86_400
     orphan_grace_s: int = 8 * 86_400

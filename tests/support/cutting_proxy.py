@@ -21,12 +21,27 @@ class CuttingProxy:
         self.cuts = 0
         self.passed_bytes = 0
         self.held = asyncio.Event()
+        self._released = asyncio.Event()
         self._holds = False
 
     def hold_after(self, size_bytes: int) -> None:
         """Pass nothing more on once so many bytes have passed; `held` is set then."""
         self._left_bytes = size_bytes
         self._holds = True
+        self.held.clear()
+        self._released.clear()
+
+    def release(self) -> None:
+        """Pass on what is held."""
+        self._holds = False
+        self._released.set()
+
+    def turn_to(self, target: str) -> None:
+        """Cut, and pass what comes next to another `HOST:PORT`."""
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self.cuts += 1
+        self._cut()
 
     def cut_after(self, size_bytes: int, *, for_good: bool = False) -> None:
         """Cut once so many more bytes have passed in either direction, perhaps for good."""
@@ -57,10 +72,11 @@ class CuttingProxy:
                 if self._is_due(len(block)):
                     if self._holds:
                         self.held.set()
-                        await asyncio.Event().wait()
-                    self.cuts += 1
-                    self._cut()
-                    return
+                        await self._released.wait()
+                    else:
+                        self.cuts += 1
+                        self._cut()
+                        return
                 self.passed_bytes += len(block)
                 sink.write(block)
                 await sink.drain()

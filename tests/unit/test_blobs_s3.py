@@ -210,6 +210,7 @@ async def test_what_may_not_happen_twice_is_tried_once(
         (400, "EntityTooSmall", errors.FailedPrecondition),
         (503, "SlowDown", errors.Unavailable),
         (507, "XMinioStorageFull", errors.Unavailable),
+        (403, "QuotaExceeded", errors.Unavailable),
     ],
 )
 async def test_a_refusal_is_said_in_our_words(
@@ -226,6 +227,19 @@ async def test_a_refusal_is_said_in_our_words(
     assert f"127.0.0.1:{scripted.server_port}" in str(raised.value)
     assert code in str(raised.value)
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(507, "XMinioStorageFull"), (507, "SomethingElse"), (403, "QuotaExceeded")],
+)
+async def test_a_store_that_is_full_is_called_so(
+    scripted: ScriptedStore, blobs: s3.S3BlobStore, status: int, code: str
+) -> None:
+    scripted.script = refusing(status, code)
+    with pytest.raises(errors.Unavailable, match=r"is full .* make room") as raised:
+        await blobs.put("blobs/x", [b"x"], crc32c(b"x"))
+    assert raised.value.reason == "STORE_FULL"
 
 
 async def test_an_error_inside_a_successful_answer_is_an_error(

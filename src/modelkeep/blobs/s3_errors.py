@@ -15,9 +15,11 @@ _OBJECT_MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
 _WRONG_CHECKSUM = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
 _ACCESS_REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _OTHER_REGION = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect"})
+_FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
 _CLOCK_WRONG = frozenset({"RequestTimeTooSkewed"})
-# AWS reports InternalError also inside an answer of status 200.
-_OVERLOADED = frozenset({"InternalError", "OperationAborted", "RequestTimeout", "SlowDown"})
+# AWS reports it also inside an answer of status 200.
+_BROKEN = frozenset({"InternalError"})
+_OVERLOADED = frozenset({"OperationAborted", "RequestTimeout", "SlowDown"})
 _TRANSPORT_ERRORS = (
     urllib3.exceptions.HTTPError,
     minio.error.ServerError,
@@ -44,6 +46,8 @@ def _from_answer(
     for codes, make in _MEANINGS:
         if code in codes:
             return make(settings, code)
+    if status == HTTPStatus.INSUFFICIENT_STORAGE:
+        return _full(settings, code)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _unavailable(settings, f"{code}: {error.message}")
     return errors.FailedPrecondition(
@@ -102,6 +106,23 @@ def _overloaded(settings: s3_connection.S3Settings, code: str) -> errors.Unavail
     return _unavailable(settings, code)
 
 
+def _full(settings: s3_connection.S3Settings, code: str) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"The object store at {settings.endpoint} is full ({code}); make room in it, then push "
+        "again: what is stored already is not sent again.",
+        reason="STORE_FULL",
+    )
+
+
+def _broken(settings: s3_connection.S3Settings, code: str) -> errors.Unavailable:
+    """Of a store that does not say why; SeaweedFS answers so when its disk is full."""
+    return errors.Unavailable(
+        f"The object store at {settings.endpoint} is unavailable ({code}); try again shortly. If "
+        "this lasts, see its log, and whether its disk is full.",
+        reason="STORE_UNAVAILABLE",
+    )
+
+
 _MEANINGS: tuple[
     tuple[frozenset[str], Callable[[s3_connection.S3Settings, str], errors.ModelkeepError]], ...
 ] = (
@@ -110,6 +131,8 @@ _MEANINGS: tuple[
     (_WRONG_CHECKSUM, _corrupt),
     (_ACCESS_REFUSED | _OTHER_REGION, _refused),
     (_CLOCK_WRONG, _skewed),
+    (_FULL, _full),
+    (_BROKEN, _broken),
     (_OVERLOADED, _overloaded),
 )
 
