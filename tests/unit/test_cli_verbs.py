@@ -74,6 +74,7 @@ def test_push_and_pull_answer_the_keys_that_are_promised(
     assert done.exit_code == 0
     document = json.loads(done.stdout)
     promised = ["version", "files", "total_bytes", "sent_bytes", "seconds", "state", "warnings"]
+    promised += ["is_new"]
     assert list(document) == promised
     assert (document["version"], document["state"]) == ("1.2.0", "ready")
     assert (document["files"], document["total_bytes"], document["sent_bytes"]) == (

@@ -31,6 +31,14 @@ _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Push this prompt configuration (YAML) instead of files.",
 )
+@click.option(
+    "--bump",
+    type=click.Choice(list(client.Bump)),
+    help="Let the server choose the version: the highest release with this number raised.",
+)
+@click.option(
+    "--allow-same", is_flag=True, help="With --bump: make a version even if nothing changed."
+)
 @click.option("--param", "params", multiple=True, metavar="K=V", help="A parameter, typed.")
 @click.option("--metric", "metrics", multiple=True, metavar="K=V", help="A figure you report.")
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label.")
@@ -54,34 +62,57 @@ _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
 def push(
     chosen: settings.Settings,
     /,
+    *,
     words: Sequence[str],
     prompt: Path | None,
     kind: str | None,
+    bump: str | None,
+    allow_same: bool,
     form: str,
     **said: Any,
 ) -> None:
     """Push a folder, a file or a prompt as a version.
 
-    REF names the version to make, for example acme/voice@1.2.0. Its namespace and model are
-    created if need be. Only bytes the registry does not hold are sent, and a push that was cut
-    goes on where it stopped when you run it again.
+    REF names the version to make, for example acme/voice@1.2.0; or, with --bump, the model only.
+    Its namespace and model are created if need be. Only bytes the registry does not hold are
+    sent, and a push that was cut goes on where it stopped when you run it again.
+
+    With --bump, what the latest release has already is not pushed a second time: the same files
+    with the same parameters, figures, datasets and source make no new version.
     """
     path, ref = _targets(words, prompt)
     draft = release.draft(prompt, **said)
     allocator.tune()
 
     async def work(registry: client.Registry) -> client.PushResult:
+        _check_bump(client.parse_ref(ref), bump, allow_same)
         with contextlib.closing(progress.display()) as display:
             return await registry.push(
                 path,
                 ref,
                 await release.with_resolved_base(registry, draft),
                 kind=client.ModelKind(kind) if kind else None,
+                bump=client.Bump(bump) if bump else None,
+                allow_same=allow_same,
                 listener=display.listener,
             )
 
     pushed = session.run(chosen, work)
-    output.emit(_document(pushed), form, lambda: _sentence(pushed))
+    output.emit(_document(pushed), form, lambda: _sentence(pushed, is_bump=bump is not None))
+
+
+def _check_bump(named: client.Ref, bump: str | None, allow_same: bool) -> None:
+    if bump is None and allow_same:
+        raise click.UsageError("--allow-same goes with --bump.")
+    if bump is not None and named.selector:
+        raise click.UsageError(
+            f"With --bump, name the model only: {named.namespace}/{named.model}."
+        )
+    if bump is None and named.model and not named.selector:
+        raise click.UsageError(
+            f"Name the version, for example {named}@1.2.0, or let the server choose it:"
+            " --bump major, minor or patch."
+        )
 
 
 def _targets(words: Sequence[str], prompt: Path | None) -> tuple[Path | None, str]:
@@ -103,10 +134,16 @@ def _document(pushed: client.PushResult) -> dict[str, object]:
         "seconds": round(pushed.seconds, 3),
         "state": pushed.version.state,
         "warnings": pushed.version.warnings,
+        "is_new": pushed.is_new,
     }
 
 
-def _sentence(pushed: client.PushResult) -> str:
+def _sentence(pushed: client.PushResult, *, is_bump: bool) -> str:
+    if is_bump and not pushed.is_new and not pushed.sent_bytes:
+        return (
+            f"unchanged: [bold]{pushed.version.ref}[/] has this content already; nothing was"
+            " made (--allow-same makes a version all the same)"
+        )
     content = f"{units.count(pushed.files, 'file')}, {units.size(pushed.total_bytes)}"
     sent = f"sent {units.size(pushed.sent_bytes)} in {units.span(pushed.seconds)}"
     if not pushed.is_new:

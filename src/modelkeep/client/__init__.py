@@ -42,6 +42,7 @@ from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.records import (
     Alias,
+    Bump,
     Capabilities,
     File,
     FileCheck,
@@ -53,6 +54,7 @@ from modelkeep.client.records import (
     Namespace,
     PullResult,
     PushResult,
+    Reuse,
     StageMove,
     Upload,
     UploadState,
@@ -88,6 +90,7 @@ __all__ = [
     "BaseModel",
     "BaseRelation",
     "BlobOutcome",
+    "Bump",
     "Capabilities",
     "Conflict",
     "DataLoss",
@@ -122,6 +125,7 @@ __all__ = [
     "Refused",
     "Registry",
     "RegistryError",
+    "Reuse",
     "Sampling",
     "Source",
     "StageMove",

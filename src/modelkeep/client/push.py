@@ -1,5 +1,6 @@
 """A push: reserve the version, send what the registry lacks, seal it."""
 
+import dataclasses
 import functools
 import os
 import time
@@ -38,12 +39,18 @@ _Errand = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to push: `path` is None for a prompt, which has no files."""
+    """What to push: `path` is None for a prompt, which has no files.
+
+    With a `bump`, `ref` names the model only; `allow_same` makes a version even if the latest
+    release has the same content.
+    """
 
     ref: refs.Ref
     path: Path | None
     draft: specs.Draft
     kind: records.ModelKind | None = None
+    bump: records.Bump | None = None
+    allow_same: bool = False
     files_at_once: int = FILES_AT_ONCE
     stall_s: float = patience.DEFAULT_STALL_S
     listener: progress.Progress = field(default_factory=progress.Progress)
@@ -75,6 +82,7 @@ class Push:
         hashed = await self._hash(await self._walk())
         files = [_listed(one) for one in hashed]
         sealed = await reservation.reserve(self._registry, self._order, files)
+        self._order = dataclasses.replace(self._order, ref=refs.parse(sealed.name))
         is_new = False
         if sealed.state is records.VersionState.DRAFT:
             await self._send_missing(hashed)

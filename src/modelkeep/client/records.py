@@ -29,6 +29,26 @@ class VersionState(enum.StrEnum):
     DELETED = "deleted"
 
 
+class Bump(enum.StrEnum):
+    """Which number of a model's highest release the next version raises."""
+
+    MAJOR = "major"
+    MINOR = "minor"
+    PATCH = "patch"
+
+
+class Reuse(enum.StrEnum):
+    """What a bump may answer instead of a new version.
+
+    `draft`: the caller's own open draft with the same intended manifest; `draft_or_latest`:
+    moreover the latest release, if it has this manifest and says the same.
+    """
+
+    UNSPECIFIED = "unspecified"
+    DRAFT = "draft"
+    DRAFT_OR_LATEST = "draft_or_latest"
+
+
 class UploadState(enum.StrEnum):
     """Where an upload stands."""
 
@@ -248,7 +268,8 @@ class PushResult:
     """What a push did.
 
     `sent_bytes` is what went over the wire, resent bytes counted again; `is_new` is False if the
-    version was there with the same content, from an earlier push or one that was quicker.
+    version was there with the same content, from an earlier push or one that was quicker, or, with
+    a bump, because the latest release has this content.
     """
 
     version: Version

@@ -44,6 +44,8 @@ class Registry(
         draft: specs.Draft | None = None,
         *,
         kind: records.ModelKind | None = None,
+        bump: records.Bump | None = None,
+        allow_same: bool = False,
         files_at_once: int = push.FILES_AT_ONCE,
         stall_s: float = patience.DEFAULT_STALL_S,
         listener: progress.Progress | None = None,
@@ -54,9 +56,12 @@ class Registry(
 
         Args:
             path: the folder or file; None for a prompt, whose content is `draft.spec`.
-            ref: the version to make, `acme/voice@1.2.0`.
+            ref: the version to make, `acme/voice@1.2.0`; the model, `acme/voice`, with a `bump`.
             draft: what to say about it.
             kind: what the model is; if it exists, it must be of that kind.
+            bump: let the server choose the version: which number of the highest release goes up.
+                If the latest release has the same content, that is answered (`is_new` is False).
+            allow_same: with a bump, make a new version even then.
             files_at_once: how many files are sent at the same time.
             stall_s: how long to try again without progress, in seconds.
             listener: hears how far it is.
@@ -68,7 +73,9 @@ class Registry(
             RegistryError: the registry answered anything else than success.
         """
         order = push.Order(
-            ref=refs.parse_version(ref),
+            ref=refs.parse_model(ref) if bump else refs.parse_version(ref),
+            bump=bump,
+            allow_same=allow_same,
             path=None if path is None else Path(path),
             draft=draft or specs.Draft(),
             kind=kind,

@@ -23,6 +23,8 @@ async def reserve(
         Refused: the version is there with other content, or the model is of another kind.
     """
     await _ensure_model(registry, order)
+    if order.bump is not None:
+        return await _next(registry, order, order.bump, files)
     try:
         return await registry.create_version(str(order.ref), order.draft)
     except errors.Refused as taken:
@@ -57,6 +59,22 @@ async def seal(
             " run the same command again once it has ended.",
             reason="CONCURRENT_PUSH",
         ) from refused
+
+
+async def _next(
+    registry: "Registry", order: "Order", bump: records.Bump, files: Sequence[records.File]
+) -> records.Version:
+    """The next version; or the draft that a push of the same files began, or the same release."""
+    reuse = records.Reuse.DRAFT if order.allow_same else records.Reuse.DRAFT_OR_LATEST
+    model = f"{order.ref.namespace}/{order.ref.model}"
+    is_prompt = isinstance(order.draft.spec, specs.PromptSpec)
+    return await registry.create_next_version(
+        model,
+        bump,
+        order.draft,
+        manifest_digest="" if is_prompt else manifest.digest(files),
+        reuse=reuse,
+    )
 
 
 async def _ensure_model(registry: "Registry", order: "Order") -> None:

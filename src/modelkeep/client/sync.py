@@ -104,6 +104,7 @@ class SyncRegistry:
     delete_model = _blocking(registry.Registry.delete_model)
     restore_model = _blocking(registry.Registry.restore_model)
     create_version = _blocking(registry.Registry.create_version)
+    create_next_version = _blocking(registry.Registry.create_next_version)
     finalize_version = _blocking(registry.Registry.finalize_version)
     get_version = _blocking(registry.Registry.get_version)
     list_versions = _iterating(registry.Registry.list_versions)

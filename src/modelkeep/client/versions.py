@@ -26,6 +26,35 @@ class VersionCalls(connection.Connection):
         response = await self._call(self._registry.CreateVersion, request)
         return convert.version_from_wire(response.version)
 
+    async def create_next_version(
+        self,
+        model: str,
+        bump: records.Bump,
+        draft: specs.Draft,
+        *,
+        manifest_digest: str = "",
+        reuse: records.Reuse = records.Reuse.UNSPECIFIED,
+    ) -> records.Version:
+        """Reserve the model's next version, whose number the server chooses.
+
+        Args:
+            model: `acme/voice`.
+            bump: which number of its highest release goes up; nothing yet counts as 0.0.0.
+            draft: what to say about it.
+            manifest_digest: what its files will be, if known; drafts are found again by it.
+            reuse: what may be answered instead of a new version.
+        """
+        request = pb.CreateVersionRequest(
+            parent=refs.parse_model(model).model_name,
+            bump=pb.VersionBump.Value(f"VERSION_BUMP_{bump.upper()}"),
+            manifest_digest=manifest_digest,
+            reuse=pb.VersionReuse.Value(f"VERSION_REUSE_{reuse.upper()}"),
+            version=convert.version_to_wire(draft),
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._registry.CreateVersion, request)
+        return convert.version_from_wire(response.version)
+
     async def finalize_version(
         self, version: str, files: Sequence[records.File], *, etag: str = ""
     ) -> records.Version:

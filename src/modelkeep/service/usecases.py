@@ -15,6 +15,7 @@ from modelkeep.service import (
     lifecycle,
     models,
     namespaces,
+    next_versions,
     uploads,
     version_checks,
     versions,
@@ -29,6 +30,7 @@ class Registry:
     namespaces: namespaces.Namespaces
     models: models.Models
     versions: versions.Versions
+    next_versions: next_versions.NextVersions
     finalizing: finalizing.Finalizing
     aliases: aliases.Aliases
     lifecycle: lifecycle.Lifecycle
@@ -41,6 +43,7 @@ class Registry:
             namespaces.Namespaces(db),
             models.Models(db),
             versions.Versions(db),
+            next_versions.NextVersions(db),
             finalizing.Finalizing(db, blobs, looking),
             aliases.Aliases(db),
             lifecycle.Lifecycle(db),

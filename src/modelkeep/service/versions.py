@@ -51,7 +51,7 @@ class Versions:
         """
         policy.require(caller, policy.Action.CREATE_VERSION, name)
         return await self._changes.apply(
-            caller, once, versions.Version, functools.partial(_create, name, content, notes)
+            caller, once, versions.Version, functools.partial(reserve, name, content, notes)
         )
 
     async def get(self, caller: callers.Caller, name: names.VersionName) -> versions.Version:
@@ -115,7 +115,7 @@ class Versions:
         """
         policy.require(caller, policy.Action.UPDATE_VERSION, name)
         return await self._changes.apply(
-            caller, once, versions.Version, functools.partial(_update, name, changed, etag)
+            caller, once, versions.Version, functools.partial(revise, name, changed, etag)
         )
 
     async def delete(
@@ -137,12 +137,13 @@ class Versions:
         )
 
 
-async def _create(
+async def reserve(
     name: names.VersionName,
     content: specs.Content,
     notes: versions.Notes,
     change: changes.Change,
 ) -> versions.Version:
+    """Insert a draft within a change; see `Versions.create`."""
     base_id = await _hold_base(change.connection, content)
     place = await model_rows.next_ordinal(change.connection, name.parent)
     models.require_spec_fits(name.parent, place.kind, content.spec)
@@ -195,9 +196,10 @@ async def _hold_base(connection: database.Connection, content: specs.Content) ->
     return stored.version_id
 
 
-async def _update(
+async def revise(
     name: names.VersionName, changed: Mapping[str, Any], etag: str, change: changes.Change
 ) -> versions.Version:
+    """Replace fields within a change; see `Versions.update`."""
     stored = await rows.lock(change.connection, name)
     present = stored.version
     changes.require_etag(name, etag, present.etag)

@@ -4,6 +4,7 @@ from functools import partial
 
 from modelkeep.domain import (
     aliases,
+    bumps,
     checks,
     manifests,
     models,
@@ -31,6 +32,16 @@ PICKLE_POLICIES: dict[int, pickle_policies.PicklePolicy] = {
     pb.PICKLE_POLICY_ALLOW: pickle_policies.PicklePolicy.ALLOW,
     pb.PICKLE_POLICY_WARN: pickle_policies.PicklePolicy.WARN,
     pb.PICKLE_POLICY_QUARANTINE: pickle_policies.PicklePolicy.QUARANTINE,
+}
+BUMPS: dict[int, bumps.Bump] = {
+    pb.VERSION_BUMP_MAJOR: bumps.Bump.MAJOR,
+    pb.VERSION_BUMP_MINOR: bumps.Bump.MINOR,
+    pb.VERSION_BUMP_PATCH: bumps.Bump.PATCH,
+}
+REUSES: dict[int, bumps.Reuse] = {
+    pb.VERSION_REUSE_UNSPECIFIED: bumps.Reuse.NOTHING,
+    pb.VERSION_REUSE_DRAFT: bumps.Reuse.DRAFT,
+    pb.VERSION_REUSE_DRAFT_OR_LATEST: bumps.Reuse.DRAFT_OR_LATEST,
 }
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import limits, names
+from modelkeep.domain import bumps, limits, names
 from modelkeep.service import usecases
 from modelkeep.transport import convert_facts, page_tokens, requests
 from modelkeep.transport import convert_registry as crossing
@@ -19,6 +19,7 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         self._namespaces = registry.namespaces
         self._models = registry.models
         self._versions = registry.versions
+        self._next_versions = registry.next_versions
         self._finalizing = registry.finalizing
         self._aliases = registry.aliases
         self._tokens = tokens
@@ -103,7 +104,13 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
     async def CreateVersion(
         self, request: pb.CreateVersionRequest, context: Any
     ) -> pb.CreateVersionResponse:
-        version = await self._versions.create(callers.current(), *requests.create_version(request))
+        once, wanted, content, notes = requests.create_version(request)
+        if isinstance(wanted, bumps.NextVersion):
+            version = await self._next_versions.create(
+                callers.current(), once, wanted, content, notes
+            )
+        else:
+            version = await self._versions.create(callers.current(), once, wanted, content, notes)
         return pb.CreateVersionResponse(version=crossing.version_to_wire(version))
 
     async def FinalizeVersion(

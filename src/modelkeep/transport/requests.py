@@ -9,6 +9,7 @@ from google.protobuf import message
 
 from modelkeep.domain import (
     aliases,
+    bumps,
     checks,
     limits,
     manifests,
@@ -107,16 +108,38 @@ def by_etag(method: str, parse: Callable[[str], N], request: Any) -> tuple[chang
 
 def create_version(
     request: pb.CreateVersionRequest,
-) -> tuple[changes.Once, names.VersionName, specs.Content, versions.Notes]:
-    """Arguments of `Versions.create`."""
+) -> tuple[changes.Once, names.VersionName | bumps.NextVersion, specs.Content, versions.Notes]:
+    """Arguments of `Versions.create`, or of `NextVersions.create` if the number is left to us."""
     with checks.Checks() as found:
         once = _once(found, "CreateVersion", request)
         parent = found.make("parent", partial(names.ModelName.parse, request.parent))
-        found.make("version_id", partial(semver.parse, request.version_id))
+        wanted = found.make("", partial(_wanted, request))
         content = found.make("version", partial(convert_specs.content_from_wire, request.version))
         notes = found.make("version", partial(convert_registry.notes_from_wire, request.version))
-    name = names.VersionName(parent.namespace, parent.model, request.version_id)
-    return once, name, content, notes
+    if isinstance(wanted, str):
+        return once, names.VersionName(parent.namespace, parent.model, wanted), content, notes
+    return once, wanted(parent), content, notes
+
+
+def _wanted(
+    request: pb.CreateVersionRequest,
+) -> str | Callable[[names.ModelName], bumps.NextVersion]:
+    """The version that is named, or how to ask for the next one of a model."""
+    found = checks.Checks()
+    if not request.bump:
+        found.make("version_id", partial(semver.parse, request.version_id))
+        found.require(not request.manifest_digest, "manifest_digest", "goes with bump only")
+        found.require(not request.reuse, "reuse", "goes with bump only")
+        return found.finish(lambda: request.version_id)
+    found.require(not request.version_id, "version_id", "must be empty if bump is set")
+    bump = found.make("bump", partial(convert.enum_from_wire, request.bump, convert_registry.BUMPS))
+    reuse = found.make(
+        "reuse", partial(convert.enum_from_wire, request.reuse, convert_registry.REUSES)
+    )
+    found.digest("manifest_digest", request.manifest_digest, optional=True)
+    return found.finish(
+        lambda: lambda model: bumps.NextVersion(model, bump, request.manifest_digest, reuse)
+    )
 
 
 def finalize_version(

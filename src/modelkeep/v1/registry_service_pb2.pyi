@@ -117,6 +117,68 @@ VERSION_STATE_DELETED: VersionState.ValueType  # 4
 """Deleted softly; it can be restored."""
 Global___VersionState: _TypeAlias = VersionState  # noqa: Y015
 
+class _VersionBump:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VersionBumpEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionBump.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERSION_BUMP_UNSPECIFIED: _VersionBump.ValueType  # 0
+    """None; the caller names the version."""
+    VERSION_BUMP_MAJOR: _VersionBump.ValueType  # 1
+    """The first: `1.2.3` to `2.0.0`."""
+    VERSION_BUMP_MINOR: _VersionBump.ValueType  # 2
+    """The second: `1.2.3` to `1.3.0`."""
+    VERSION_BUMP_PATCH: _VersionBump.ValueType  # 3
+    """The third: `1.2.3` to `1.2.4`."""
+
+class VersionBump(_VersionBump, metaclass=_VersionBumpEnumTypeWrapper):
+    """Which number of the highest release the next version raises."""
+
+VERSION_BUMP_UNSPECIFIED: VersionBump.ValueType  # 0
+"""None; the caller names the version."""
+VERSION_BUMP_MAJOR: VersionBump.ValueType  # 1
+"""The first: `1.2.3` to `2.0.0`."""
+VERSION_BUMP_MINOR: VersionBump.ValueType  # 2
+"""The second: `1.2.3` to `1.3.0`."""
+VERSION_BUMP_PATCH: VersionBump.ValueType  # 3
+"""The third: `1.2.3` to `1.2.4`."""
+Global___VersionBump: _TypeAlias = VersionBump  # noqa: Y015
+
+class _VersionReuse:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VersionReuseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionReuse.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERSION_REUSE_UNSPECIFIED: _VersionReuse.ValueType  # 0
+    """Nothing; every call makes a new version, but for a retry with the same request_id."""
+    VERSION_REUSE_DRAFT: _VersionReuse.ValueType  # 1
+    """The caller's own open draft that was made by a bump with the same `manifest_digest`, the newest
+    if there are several; what it says about itself is replaced. So a push that was cut goes on
+    with the version it had begun.
+    """
+    VERSION_REUSE_DRAFT_OR_LATEST: _VersionReuse.ValueType  # 2
+    """Moreover the model's latest release, if it is READY, has this manifest, and its spec, datasets,
+    metrics and source are the same: it is answered as it is, and nothing is changed.
+    """
+
+class VersionReuse(_VersionReuse, metaclass=_VersionReuseEnumTypeWrapper):
+    """What a bump may answer instead of a new version."""
+
+VERSION_REUSE_UNSPECIFIED: VersionReuse.ValueType  # 0
+"""Nothing; every call makes a new version, but for a retry with the same request_id."""
+VERSION_REUSE_DRAFT: VersionReuse.ValueType  # 1
+"""The caller's own open draft that was made by a bump with the same `manifest_digest`, the newest
+if there are several; what it says about itself is replaced. So a push that was cut goes on
+with the version it had begun.
+"""
+VERSION_REUSE_DRAFT_OR_LATEST: VersionReuse.ValueType  # 2
+"""Moreover the model's latest release, if it is READY, has this manifest, and its spec, datasets,
+metrics and source are the same: it is answered as it is, and nothing is changed.
+"""
+Global___VersionReuse: _TypeAlias = VersionReuse  # noqa: Y015
+
 @_typing.final
 class Namespace(_message.Message):
     """The unit of ownership, access and deduplication."""
@@ -1143,12 +1205,26 @@ class CreateVersionRequest(_message.Message):
     VERSION_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BUMP_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`namespaces/{namespace}/models/{model}`."""
     version_id: _builtins.str
-    """The semantic version, for example `1.2.0`."""
+    """The semantic version, for example `1.2.0`. Exclusive with `bump`."""
     request_id: _builtins.str
     """Makes a retry safe."""
+    bump: Global___VersionBump.ValueType
+    """Instead of `version_id`: the server chooses the version, in the same transaction. It raises a
+    number of the model's highest version that is no pre-release, drafts and deleted versions
+    included, because a version is never made twice. A model without any counts as `0.0.0`.
+    """
+    manifest_digest: _builtins.str
+    """Only with `bump`: the manifest digest that its files will have (see Version.manifest_digest), if
+    known. For a version with a PromptSpec the server knows it, if `prompt.json` is its only file.
+    """
+    reuse: Global___VersionReuse.ValueType
+    """Only with `bump`: what may be answered instead of a new version."""
     @_builtins.property
     def version(self) -> Global___Version:
         """Its spec, datasets, metrics, source, labels, description and card; output-only fields and
@@ -1162,10 +1238,13 @@ class CreateVersionRequest(_message.Message):
         version_id: _builtins.str = ...,
         version: Global___Version | None = ...,
         request_id: _builtins.str = ...,
+        bump: Global___VersionBump.ValueType = ...,
+        manifest_digest: _builtins.str = ...,
+        reuse: Global___VersionReuse.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "request_id", b"request_id", "version", b"version", "version_id", b"version_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bump", b"bump", "manifest_digest", b"manifest_digest", "parent", b"parent", "request_id", b"request_id", "reuse", b"reuse", "version", b"version", "version_id", b"version_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1180,7 +1259,7 @@ class CreateVersionResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def version(self) -> Global___Version:
-        """The draft."""
+        """The draft; or what `reuse` allows to be answered instead."""
 
     def __init__(
         self,

@@ -242,8 +242,10 @@ class RegistryServiceServicer:
 
     def CreateVersion(self, request, context):
         """Reserve a version as a draft, with its description; its files follow through ArtifactService
-        and it becomes readable by FinalizeVersion. Errors: ALREADY_EXISTS, NOT_FOUND (model, base),
-        FAILED_PRECONDITION if the kind of spec does not fit the kind of model.
+        and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
+        choose the next one (`bump`), which never fails because somebody else was faster.
+        Errors: ALREADY_EXISTS, NOT_FOUND (model, base), FAILED_PRECONDITION if the kind of spec does
+        not fit the kind of model, or there is no next version (VERSION_NUMBER_EXHAUSTED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

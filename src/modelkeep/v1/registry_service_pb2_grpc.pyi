@@ -66,8 +66,10 @@ class RegistryServiceStub:
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
-    and it becomes readable by FinalizeVersion. Errors: ALREADY_EXISTS, NOT_FOUND (model, base),
-    FAILED_PRECONDITION if the kind of spec does not fit the kind of model.
+    and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
+    choose the next one (`bump`), which never fails because somebody else was faster.
+    Errors: ALREADY_EXISTS, NOT_FOUND (model, base), FAILED_PRECONDITION if the kind of spec does
+    not fit the kind of model, or there is no next version (VERSION_NUMBER_EXHAUSTED).
     """
     FinalizeVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.FinalizeVersionRequest, _registry_service_pb2.FinalizeVersionResponse]
     """Seal a draft: from here on its content never changes. The server checks that the namespace
@@ -149,8 +151,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
     CreateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
-    and it becomes readable by FinalizeVersion. Errors: ALREADY_EXISTS, NOT_FOUND (model, base),
-    FAILED_PRECONDITION if the kind of spec does not fit the kind of model.
+    and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
+    choose the next one (`bump`), which never fails because somebody else was faster.
+    Errors: ALREADY_EXISTS, NOT_FOUND (model, base), FAILED_PRECONDITION if the kind of spec does
+    not fit the kind of model, or there is no next version (VERSION_NUMBER_EXHAUSTED).
     """
     FinalizeVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.FinalizeVersionRequest, _registry_service_pb2.FinalizeVersionResponse]  # type: ignore[assignment]
     """Seal a draft: from here on its content never changes. The server checks that the namespace
@@ -295,8 +299,10 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.CreateVersionResponse, _abc.Awaitable[_registry_service_pb2.CreateVersionResponse]]:
         """Reserve a version as a draft, with its description; its files follow through ArtifactService
-        and it becomes readable by FinalizeVersion. Errors: ALREADY_EXISTS, NOT_FOUND (model, base),
-        FAILED_PRECONDITION if the kind of spec does not fit the kind of model.
+        and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
+        choose the next one (`bump`), which never fails because somebody else was faster.
+        Errors: ALREADY_EXISTS, NOT_FOUND (model, base), FAILED_PRECONDITION if the kind of spec does
+        not fit the kind of model, or there is no next version (VERSION_NUMBER_EXHAUSTED).
         """
 
     @_abc_1.abstractmethod
