@@ -7,6 +7,8 @@ KIB = 1024
 MIB = 1024 * KIB
 
 ID_CHARS = 128
+ALIAS_PROTECTIONS = 64
+"""Of one model, and of one namespace."""
 LABELS = 64
 LABEL_VALUE_CHARS = 256
 DESCRIPTION_CHARS = 4096
@@ -65,6 +67,12 @@ BATCH_BYTES = 2 * MIB
 BATCH_BLOBS = 500
 """So many digests and headers fit into a message beside `BATCH_BYTES` of content."""
 STREAMS_PER_UPLOAD = 1
+
+FILTER_PATTERNS = 32
+RESOURCE_CHARS = 4 * ID_CHARS + PATH_BYTES
+WEBHOOKS = 50
+"""In one namespace."""
+WEBHOOK_URL_CHARS = 2048
 
 INT64_MAX = 2**63 - 1
 JSON_INT_MAX = 2**53 - 1
