@@ -8,7 +8,12 @@ import modelkeep
 from modelkeep.authz import caller as callers
 from modelkeep.service import usecases
 from modelkeep.transport import convert_artifacts as crossing
-from modelkeep.transport import convert_batches, convert_garbage, convert_soundness, page_tokens
+from modelkeep.transport import (
+    convert_batches,
+    convert_garbage,
+    convert_soundness,
+    page_tokens,
+)
 from modelkeep.v1 import artifact_service_pb2 as pb
 from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 
@@ -61,8 +66,9 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         return response
 
     async def WriteUpload(
-        self, request_iterator: AsyncIterator[pb.WriteUploadRequest], context: Any
+        self, request_iterator: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[pb.WriteUploadResponse]:
+        # wire_chunks.WriteMessage, as the interceptor reads them
         stream = await crossing.stream_from_wire(request_iterator)
         writing = self._uploads.write(callers.current(), *stream)
         async with contextlib.aclosing(writing):
@@ -99,13 +105,12 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         read = await self._batches.read(callers.current(), *convert_batches.read_from_wire(request))
         return convert_batches.read_to_wire(read)
 
-    async def ReadBlob(
-        self, request: pb.ReadBlobRequest, context: Any
-    ) -> AsyncIterator[pb.ReadBlobResponse]:
+    async def ReadBlob(self, request: pb.ReadBlobRequest, context: Any) -> AsyncIterator[Any]:
+        # blobs.Chunk, which the interceptor writes as wire_chunks says
         reading = self._artifacts.read(callers.current(), *crossing.read_from_wire(request))
         async with contextlib.aclosing(reading):
             async for chunk in reading:
-                yield crossing.chunk_to_wire(chunk)
+                yield chunk
 
     async def VerifyVersion(
         self, request: pb.VerifyVersionRequest, context: Any

@@ -5,7 +5,7 @@ from functools import partial
 
 from modelkeep.domain import blobs, checks, errors, limits, names, uploads
 from modelkeep.service import changes
-from modelkeep.transport import convert
+from modelkeep.transport import convert, wire_chunks
 from modelkeep.v1 import artifact_service_pb2 as pb
 
 STATES = {
@@ -90,11 +90,11 @@ def _readable_name(text: str) -> names.BlobName | names.FileName:
 
 
 async def stream_from_wire(
-    requests: AsyncIterator[pb.WriteUploadRequest],
+    requests: AsyncIterator[wire_chunks.WriteMessage],
 ) -> tuple[names.UploadName, AsyncIterator[uploads.Piece]]:
     """The upload that the first message names, and all messages as pieces."""
     first = await anext(requests, None)
-    if first is None or not first.name:
+    if first is None or not first.fields.name:
         raise errors.invalid("must name the upload in the first message", "name")
     piece = piece_from_wire(first)
     if piece.name is None:
@@ -103,7 +103,7 @@ async def stream_from_wire(
 
 
 async def _pieces(
-    first: uploads.Piece, requests: AsyncIterator[pb.WriteUploadRequest]
+    first: uploads.Piece, requests: AsyncIterator[wire_chunks.WriteMessage]
 ) -> AsyncIterator[uploads.Piece]:
     yield first
     del first  # it holds a chunk
@@ -111,8 +111,9 @@ async def _pieces(
         yield piece_from_wire(request)
 
 
-def piece_from_wire(request: pb.WriteUploadRequest) -> uploads.Piece:
+def piece_from_wire(message: wire_chunks.WriteMessage) -> uploads.Piece:
     """One message of a stream."""
+    request = message.fields
     with checks.Checks() as found:
         name = (
             found.make("name", partial(names.UploadName.parse, request.name))
@@ -125,7 +126,7 @@ def piece_from_wire(request: pb.WriteUploadRequest) -> uploads.Piece:
                 uploads.Piece,
                 name,
                 request.offset,
-                request.data,
+                message.content,
                 request.crc32c if request.HasField("crc32c") else None,
                 request.state_lookup,
                 request.finish_stream,
@@ -156,12 +157,3 @@ def upload_to_wire(upload: uploads.Upload) -> pb.Upload:
         expire_time=convert.timestamp_to_wire(upload.expires_at),
         creator=upload.creator,
     )
-
-
-def chunk_to_wire(chunk: blobs.Chunk) -> pb.ReadBlobResponse:
-    """One message of a blob being read."""
-    response = pb.ReadBlobResponse(offset=chunk.offset, crc32c=chunk.crc32c, data=chunk.content)
-    if chunk.blob is not None:
-        response.blob.digest = chunk.blob.digest
-        response.blob.size_bytes = chunk.blob.size_bytes
-    return response

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from modelkeep.authz import caller as callers
 from modelkeep.domain import errors, limits
 from modelkeep.transport import errors as wire_errors
+from modelkeep.transport import redirects, wire_chunks
 
 OUR_SERVICES = "/modelkeep.v1."
 REQUEST_ID = "x-request-id"
@@ -40,7 +41,10 @@ class CallObserver(Protocol):
 class Scope(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services, each once; others (health, reflection) pass through."""
 
-    def __init__(self, observer: CallObserver | None = None) -> None:
+    def __init__(
+        self, directory: redirects.Directory, observer: CallObserver | None = None
+    ) -> None:
+        self._directory = directory
         self._observer = observer
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -82,18 +86,20 @@ class Scope(grpc.aio.ServerInterceptor):
         checked = _well_formed if handler.unary_stream else _each_well_formed
         return make(
             self._stream(behaviour, method, checked),
-            request_deserializer=_tolerant(handler.request_deserializer),
-            response_serializer=handler.response_serializer,
+            request_deserializer=_tolerant(
+                wire_chunks.READERS.get(method, handler.request_deserializer)
+            ),
+            response_serializer=wire_chunks.WRITERS.get(method, handler.response_serializer),
         )
 
     def _unary(self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
             async with self._call(method, context):
                 message = _well_formed(request)
-                if context.time_remaining() is not None:  # gRPC itself cancels us then
-                    return await behaviour(message, context)
-                async with asyncio.timeout(DEFAULT_DEADLINE_S):
-                    return await behaviour(message, context)
+                # With a deadline of the caller's gRPC itself cancels us.
+                ours = DEFAULT_DEADLINE_S if context.time_remaining() is None else None
+                async with asyncio.timeout(ours):
+                    return await redirects.answer(self._directory, behaviour, message, context)
 
         return call
 
@@ -105,7 +111,8 @@ class Scope(grpc.aio.ServerInterceptor):
     ) -> Any:
         async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
             async with self._call(method, context):
-                async for response in behaviour(checked(request), context):
+                asked = checked(request)
+                async for response in redirects.answers(self._directory, behaviour, asked, context):
                     yield response
 
         return generate
