@@ -17,7 +17,7 @@ from support import faulty_store, memory_store, sealing, uploading
 from modelkeep.domain import batches, errors, names, pages, uploads
 from modelkeep.service import batches as batch_service
 from modelkeep.service import collecting, hashing, reaping
-from modelkeep.storage import database
+from modelkeep.storage import database, quotas
 
 PART = uploading.PART
 ACTORS, STEPS = 12, 180
@@ -299,6 +299,8 @@ async def test_nothing_reachable_is_ever_deleted_and_all_else_finally_is(
         assert {row["digest"] for row in held} == {row["digest"] for row in reached}
         for table in ("upload", "upload_part", "upload_claim"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+        said, counted = await quotas.recount(connection, uploading.ACME)
+        assert said == counted
     assert memory.objects.keys() == {row["storage_key"] for row in held}
     assert memory.multiparts == {}
     print(dict(storm.done))  # noqa: T201 - figures

@@ -29,6 +29,7 @@ DIGEST = "sha256:" + "0" * 64
 BLOB = f"namespaces/none/blobs/{DIGEST}"
 NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Alias": ALIAS}
 NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
+NOUNS |= {"NamespaceUsage": "namespaces/none"}
 PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
 PARENTS |= {"ListFiles": VERSION}
 

@@ -13,6 +13,7 @@ class Action(enum.StrEnum):
     READ_NAMESPACE = "namespace.read"
     LIST_NAMESPACES = "namespace.list"
     UPDATE_NAMESPACE = "namespace.update"
+    SET_QUOTA = "quota.set"
     CREATE_MODEL = "model.create"
     READ_MODEL = "model.read"
     UPDATE_MODEL = "model.update"

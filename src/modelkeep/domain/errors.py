@@ -109,6 +109,22 @@ class ResourceExhausted(ModelkeepError):
     reason = "RESOURCE_EXHAUSTED"
 
 
+class QuotaExceeded(ResourceExhausted):
+    """What a namespace may take would not be enough.
+
+    Args:
+        message: one sentence for a person.
+        retry_after_s: after how many seconds it is worth trying again.
+        metadata: namespace, quota, limit, used, asked.
+    """
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1, **metadata: object) -> None:
+        super().__init__(message, reason=self.reason, **metadata)
+        self.retry_after_s = retry_after_s
+
+
 class DataLoss(ModelkeepError):
     """Bytes are not what their checksum says."""
 

@@ -6,12 +6,13 @@ import functools
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import batches, garbage, limits, names
+from modelkeep.domain import batches, errors, garbage, limits, names, quotas
 from modelkeep.domain.formats import facts
 from modelkeep.service import batch_reading, batch_writing, budget, changes, hashing
 from modelkeep.storage import batches as rows
 from modelkeep.storage import blob_use, database
 from modelkeep.storage import namespaces as namespace_rows
+from modelkeep.storage import quotas as quota_rows
 
 _COPIES = 2
 """The message and the bytes taken out of it, or put into it, are in memory at the same time."""
@@ -53,7 +54,7 @@ class Batches:
     ) -> tuple[batches.Written, ...]:
         """Store what the namespace does not hold; the fate of each blob, in the batch's order.
 
-        Raises `errors.NotFound` (namespace), `errors.RequestIdReused`.
+        Raises `errors.NotFound` (namespace), `errors.RequestIdReused`, `errors.QuotaExceeded`.
         """
         policy.require(caller, policy.Action.WRITE_UPLOAD, parent)
         async with self._memory.held(_COPIES * batch.size_bytes):
@@ -64,14 +65,24 @@ class Batches:
                 held = await blob_use.find_held(
                     connection, namespace_id, found.sound_digests, self._touch_after
                 )
+                asked_bytes = sum(
+                    len(content) for digest, content in found.sound.items() if digest not in held
+                )
+                # What cannot succeed should not go through the store first. It is the commit that
+                # decides.
+                quotas.require_room(await quota_rows.get(connection, parent), asked_bytes)
             async with self._writing.put(found, held) as stored:
                 # What the store could not take now shall be tried again by the same request.
                 once = changes.Once("" if stored.incomplete else request_id, found.fingerprint)
                 looked = await self._look_into(found, stored)
                 change = batch_writing.Recording(parent, namespace_id, found, stored, looked)
-                answer = await self._changes.apply(
-                    caller, once, batch_writing.Answer, change.carry_out
-                )
+                try:
+                    answer = await self._changes.apply(
+                        caller, once, batch_writing.Answer, change.carry_out
+                    )
+                except errors.QuotaExceeded:
+                    stored.kept.clear()  # told at the commit, which took the rows back
+                    raise
         return answer.written
 
     async def _look_into(

@@ -72,6 +72,9 @@ class Finalizing:
         seal = _Seal(name, manifest, etag, prompt)
         try:
             return await self._changes.apply(caller, once, versions.Version, seal.run)
+        except errors.QuotaExceeded:
+            seal.prompt_kept = False  # told at the commit, which took the row back
+            raise
         finally:
             if prompt and not seal.prompt_kept:
                 await self._drop(prompt.blob.storage_key)

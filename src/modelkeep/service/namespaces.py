@@ -7,7 +7,7 @@ from typing import Any
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import events, names, namespaces, pages
+from modelkeep.domain import events, names, namespaces, pages, quotas
 from modelkeep.service import changes
 from modelkeep.storage import database
 from modelkeep.storage import namespaces as rows
@@ -29,6 +29,8 @@ class Namespaces:
     ) -> namespaces.Namespace:
         """Create a namespace; raises `errors.AlreadyExists`."""
         policy.require(caller, policy.Action.CREATE_NAMESPACE, name)
+        if any(getattr(fields, quota) for quota in quotas.FIELDS):
+            policy.require(caller, policy.Action.SET_QUOTA, name)
         return await self._changes.apply(
             caller, once, namespaces.Namespace, functools.partial(_create, name, fields)
         )
@@ -57,6 +59,8 @@ class Namespaces:
     ) -> namespaces.Namespace:
         """Replace the fields in `changed`; raises `errors.NotFound`, `errors.StaleEtag`."""
         policy.require(caller, policy.Action.UPDATE_NAMESPACE, name)
+        if quotas.FIELDS & changed.keys():
+            policy.require(caller, policy.Action.SET_QUOTA, name)
         return await self._changes.apply(
             caller, once, namespaces.Namespace, functools.partial(_update, name, changed, etag)
         )

@@ -68,7 +68,8 @@ class Uploads:
     ) -> uploads.Upload:
         """Open an upload, or answer the caller's open one, or a committed one of the same blob.
 
-        Raises `errors.NotFound` (namespace), `errors.InvalidArgument` (size is not the blob's).
+        Raises `errors.NotFound` (namespace), `errors.InvalidArgument` (size is not the blob's),
+        `errors.QuotaExceeded`.
         """
         policy.require(caller, policy.Action.WRITE_UPLOAD, parent)
         starting = upload_changes.Starting(parent, blob, self._shared.settings)

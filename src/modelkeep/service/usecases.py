@@ -16,6 +16,7 @@ from modelkeep.service import (
     models,
     namespaces,
     next_versions,
+    quotas,
     uploads,
     version_checks,
     versions,
@@ -28,6 +29,7 @@ class Registry:
     """The use cases of the registry and of the lifecycle."""
 
     namespaces: namespaces.Namespaces
+    quotas: quotas.Quotas
     models: models.Models
     versions: versions.Versions
     next_versions: next_versions.NextVersions
@@ -41,6 +43,7 @@ class Registry:
         looking = inspecting.Inspecting(db, blobs, pool)
         return cls(
             namespaces.Namespaces(db),
+            quotas.Quotas(db),
             models.Models(db),
             versions.Versions(db),
             next_versions.NextVersions(db),

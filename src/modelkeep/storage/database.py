@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 import asyncpg
 import pydantic_core
 
-from modelkeep.domain import errors
+from modelkeep.domain import errors, quotas
 
 Row = asyncpg.Record
 # The stubs know these classes as generic, the classes themselves do not.
@@ -207,6 +207,13 @@ class translated:  # noqa: N801 - reads as a statement: `with translated():`
         self.__exit__(kind, error, trace)
 
 
+def _excess(detail: str) -> quotas.Excess:
+    """What `refuse_beyond_quota` of migration 0006 tells."""
+    told = pydantic_core.from_json(detail)
+    quota = quotas.Quota(told["quota"])
+    return quotas.Excess(told["namespace"], quota, told["limit"], told["used"], told["asked"])
+
+
 def _in_our_words(error: BaseException) -> BaseException:
     constraint = getattr(error, "constraint_name", None) or ""
     if constraint in _TAKEN:
@@ -214,6 +221,8 @@ def _in_our_words(error: BaseException) -> BaseException:
     if constraint in _REFUSED:
         sentence, reason = _REFUSED[constraint]
         return errors.FailedPrecondition(sentence, reason=reason)
+    if constraint == "namespace_quota":
+        return quotas.exceeded(_excess(getattr(error, "detail", None) or "{}"))
     if constraint in _RACED:
         return errors.Aborted(f"{_RACED[constraint]}; read it again and decide again")
     if isinstance(error, _AWAY):

@@ -3,12 +3,12 @@
 from modelkeep.domain import errors, names, namespaces, pages, pickle_policies
 from modelkeep.storage import database
 
-_COLUMNS = """namespace_id, name, description, labels, pickle_policy, creator, created_at,
-updated_at, revision"""
+_FIELDS = """description, labels, pickle_policy, stored_bytes_quota, logical_bytes_quota,
+open_uploads_quota"""
+_COLUMNS = f"namespace_id, name, {_FIELDS}, creator, created_at, updated_at, revision"
 
 INSERT = f"""
-INSERT INTO namespace (name, description, labels, pickle_policy, creator)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO namespace (name, {_FIELDS}, creator) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (name) DO NOTHING RETURNING {_COLUMNS}"""
 INSERT_COUNTER = "INSERT INTO event_counter (namespace_id, last_hash) VALUES ($1, $2)"
 GET = f"SELECT {_COLUMNS} FROM namespace WHERE name = $1"
@@ -16,7 +16,7 @@ LOCK = f"{GET} FOR NO KEY UPDATE"
 GET_ID = "SELECT namespace_id FROM namespace WHERE name = $1"
 GET_PICKLE_POLICY = "SELECT pickle_policy FROM namespace WHERE namespace_id = $1"
 UPDATE = f"""
-UPDATE namespace SET description = $2, labels = $3, pickle_policy = $4, updated_at = now(),
+UPDATE namespace SET ({_FIELDS}) = ($2, $3, $4, $5, $6, $7), updated_at = now(),
 revision = revision + 1 WHERE name = $1 RETURNING {_COLUMNS}"""
 LIST = f"SELECT {_COLUMNS} FROM namespace WHERE name > $1 ORDER BY name LIMIT $2"
 
@@ -88,6 +88,9 @@ def namespace_from_row(row: database.Row) -> namespaces.Namespace:
             row["description"],
             row["labels"],
             pickle_policies.PicklePolicy(row["pickle_policy"]),
+            row["stored_bytes_quota"],
+            row["logical_bytes_quota"],
+            row["open_uploads_quota"],
         ),
         creator=row["creator"],
         created_at=row["created_at"],
@@ -97,7 +100,14 @@ def namespace_from_row(row: database.Row) -> namespaces.Namespace:
 
 
 def _values(fields: namespaces.NamespaceFields) -> tuple[object, ...]:
-    return fields.description, fields.labels, fields.pickle_policy
+    return (
+        fields.description,
+        fields.labels,
+        fields.pickle_policy,
+        fields.stored_bytes_quota,
+        fields.logical_bytes_quota,
+        fields.open_uploads_quota,
+    )
 
 
 def _found(row: database.Row | None, name: names.NamespaceName) -> database.Row:

@@ -56,7 +56,14 @@ def namespace_fields_from_wire(namespace: pb.Namespace) -> namespaces.NamespaceF
     found = checks.Checks()
     policy = found.make("pickle_policy", partial(convert.enum_from_wire, number, PICKLE_POLICIES))
     return found.finish(
-        lambda: namespaces.NamespaceFields(namespace.description, dict(namespace.labels), policy)
+        lambda: namespaces.NamespaceFields(
+            namespace.description,
+            dict(namespace.labels),
+            policy,
+            namespace.stored_bytes_quota,
+            namespace.logical_bytes_quota,
+            namespace.open_uploads_quota,
+        )
     )
 
 
@@ -70,6 +77,9 @@ def namespace_to_wire(namespace: namespaces.Namespace) -> pb.Namespace:
             namespace.fields.pickle_policy,
             PICKLE_POLICIES,  # type: ignore[arg-type]
         ),
+        stored_bytes_quota=namespace.fields.stored_bytes_quota,
+        logical_bytes_quota=namespace.fields.logical_bytes_quota,
+        open_uploads_quota=namespace.fields.open_uploads_quota,
         creator=namespace.creator,
         create_time=convert.timestamp_to_wire(namespace.created_at),
         update_time=convert.timestamp_to_wire(namespace.updated_at),

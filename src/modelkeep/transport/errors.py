@@ -21,6 +21,7 @@ STATUS_BY_ERROR: dict[type[errors.ModelkeepError], grpc.StatusCode] = {
     errors.StaleEtag: grpc.StatusCode.ABORTED,
     errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     errors.ResourceExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DataLoss: grpc.StatusCode.DATA_LOSS,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -70,10 +71,25 @@ def _particulars(error: errors.ModelkeepError) -> list[message.Message]:
             type=error.reason, description=error.message
         )
         return [error_details_pb2.PreconditionFailure(violations=[violation])]
+    if isinstance(error, errors.QuotaExceeded):
+        return [_quota_failure(error), _retry_info(error.retry_after_s)]
     if isinstance(error, _RETRYABLE):
-        delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
-        return [error_details_pb2.RetryInfo(retry_delay=delay)]
+        return [_retry_info(RETRY_AFTER_S)]
     return []
+
+
+def _retry_info(seconds: int) -> error_details_pb2.RetryInfo:
+    return error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=seconds))
+
+
+def _quota_failure(error: errors.QuotaExceeded) -> error_details_pb2.QuotaFailure:
+    violation = error_details_pb2.QuotaFailure.Violation(
+        subject=error.metadata.get("namespace", ""),
+        description=error.message,
+        quota_metric=error.metadata.get("quota", ""),
+        quota_value=int(error.metadata.get("limit", "0")),
+    )
+    return error_details_pb2.QuotaFailure(violations=[violation])
 
 
 def _packed(detail: message.Message) -> any_pb2.Any:

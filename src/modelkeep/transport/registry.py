@@ -6,7 +6,7 @@ from typing import Any
 from modelkeep.authz import caller as callers
 from modelkeep.domain import bumps, limits, names
 from modelkeep.service import usecases
-from modelkeep.transport import convert_facts, page_tokens, requests
+from modelkeep.transport import convert_facts, convert_quotas, page_tokens, requests
 from modelkeep.transport import convert_registry as crossing
 from modelkeep.v1 import registry_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2_grpc as pb_grpc
@@ -17,6 +17,7 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
 
     def __init__(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
         self._namespaces = registry.namespaces
+        self._quotas = registry.quotas
         self._models = registry.models
         self._versions = registry.versions
         self._next_versions = registry.next_versions
@@ -56,6 +57,21 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
             callers.current(), *requests.update_namespace(request)
         )
         return pb.UpdateNamespaceResponse(namespace=crossing.namespace_to_wire(namespace))
+
+    async def GetNamespaceUsage(
+        self, request: pb.GetNamespaceUsageRequest, context: Any
+    ) -> pb.GetNamespaceUsageResponse:
+        name = requests.name_of(names.NamespaceName.parse, request)
+        usage = await self._quotas.get(callers.current(), name)
+        return pb.GetNamespaceUsageResponse(usage=convert_quotas.usage_to_wire(usage))
+
+    async def RecountNamespaceUsage(
+        self, request: pb.RecountNamespaceUsageRequest, context: Any
+    ) -> pb.RecountNamespaceUsageResponse:
+        recount = await self._quotas.recount(
+            callers.current(), *requests.recount_namespace_usage(request)
+        )
+        return convert_quotas.recount_to_wire(recount)
 
     async def CreateModel(
         self, request: pb.CreateModelRequest, context: Any

@@ -17,6 +17,7 @@ from modelkeep.domain import (
     names,
     namespaces,
     pages,
+    quotas,
     refs,
     semver,
     specs,
@@ -29,6 +30,7 @@ from modelkeep.v1 import lifecycle_service_pb2
 from modelkeep.v1 import registry_service_pb2 as pb
 
 N = TypeVar("N")
+_NAMESPACE_FIELDS = frozenset({"description", "labels", "pickle_policy"}) | quotas.FIELDS
 
 
 def _once(found: checks.Checks, method: str, request: message.Message) -> changes.Once:
@@ -61,8 +63,18 @@ def update_namespace(
         fields = found.make(
             "namespace", partial(convert_registry.namespace_fields_from_wire, request.namespace)
         )
-        paths = _mask(found, request, frozenset({"description", "labels", "pickle_policy"}))
+        paths = _mask(found, request, _NAMESPACE_FIELDS)
     return once, name, _chosen(fields, paths), request.namespace.etag
+
+
+def recount_namespace_usage(
+    request: pb.RecountNamespaceUsageRequest,
+) -> tuple[changes.Once, names.NamespaceName]:
+    """Arguments of `Quotas.recount`."""
+    with checks.Checks() as found:
+        once = _once(found, "RecountNamespaceUsage", request)
+        name = found.make("name", partial(names.NamespaceName.parse, request.name))
+    return once, name
 
 
 def create_model(

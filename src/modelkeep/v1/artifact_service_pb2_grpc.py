@@ -131,7 +131,8 @@ class ArtifactServiceServicer:
     def StartUpload(self, request, context):
         """Open an upload for a blob, or get the caller's open one for the same digest back. If the
         namespace holds the blob already the upload is COMMITTED at once. Errors: NOT_FOUND (namespace),
-        INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest).
+        INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,7 +191,8 @@ class ArtifactServiceServicer:
         store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
         namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
         request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
-        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace; nothing is stored).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

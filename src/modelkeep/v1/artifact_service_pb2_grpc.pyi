@@ -45,7 +45,8 @@ class ArtifactServiceStub:
     StartUpload: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.StartUploadRequest, _artifact_service_pb2.StartUploadResponse]
     """Open an upload for a blob, or get the caller's open one for the same digest back. If the
     namespace holds the blob already the upload is COMMITTED at once. Errors: NOT_FOUND (namespace),
-    INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest).
+    INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.GetUploadRequest, _artifact_service_pb2.GetUploadResponse]
     """The truth about an upload, for a resume. Errors: NOT_FOUND."""
@@ -79,7 +80,8 @@ class ArtifactServiceStub:
     store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
     namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
     request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
-    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace; nothing is stored).
     """
     BatchReadBlobs: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchReadBlobsRequest, _artifact_service_pb2.BatchReadBlobsResponse]
     """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
@@ -127,7 +129,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     StartUpload: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.StartUploadRequest, _artifact_service_pb2.StartUploadResponse]  # type: ignore[assignment]
     """Open an upload for a blob, or get the caller's open one for the same digest back. If the
     namespace holds the blob already the upload is COMMITTED at once. Errors: NOT_FOUND (namespace),
-    INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest).
+    INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.GetUploadRequest, _artifact_service_pb2.GetUploadResponse]  # type: ignore[assignment]
     """The truth about an upload, for a resume. Errors: NOT_FOUND."""
@@ -161,7 +164,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
     namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
     request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
-    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+    INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace; nothing is stored).
     """
     BatchReadBlobs: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.BatchReadBlobsRequest, _artifact_service_pb2.BatchReadBlobsResponse]  # type: ignore[assignment]
     """Read small blobs together. Each is answered by itself: NOT_FOUND if the namespace does not hold
@@ -224,7 +228,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_artifact_service_pb2.StartUploadResponse, _abc.Awaitable[_artifact_service_pb2.StartUploadResponse]]:
         """Open an upload for a blob, or get the caller's open one for the same digest back. If the
         namespace holds the blob already the upload is COMMITTED at once. Errors: NOT_FOUND (namespace),
-        INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest).
+        INVALID_ARGUMENT (size over the limit; size differs from the stored blob of that digest),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
         """
 
     @_abc_1.abstractmethod
@@ -294,7 +299,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         store could not take now is UNAVAILABLE, and the others are stored all the same. One that the
         namespace holds already is OK. As long as an answer has an UNAVAILABLE it is not kept for the
         request_id, so the same request may be sent again. Errors: NOT_FOUND (namespace),
-        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored).
+        INVALID_ARGUMENT (none or too many blobs, one too large, together too large; nothing is stored),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace; nothing is stored).
         """
 
     @_abc_1.abstractmethod

@@ -213,6 +213,9 @@ class Namespace(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     PICKLE_POLICY_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_QUOTA_FIELD_NUMBER: _builtins.int
+    LOGICAL_BYTES_QUOTA_FIELD_NUMBER: _builtins.int
+    OPEN_UPLOADS_QUOTA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}`."""
     description: _builtins.str
@@ -223,6 +226,24 @@ class Namespace(_message.Message):
     """Output only. Changes with every change; send it back to guard an update."""
     pickle_policy: Global___PicklePolicy.ValueType
     """What becomes of its versions that have pickles. Not stated means PICKLE_POLICY_WARN."""
+    stored_bytes_quota: _builtins.int
+    """Quotas: 0 is no limit. What would exceed one is refused: RESOURCE_EXHAUSTED, QUOTA_EXCEEDED,
+    with the namespace, the `quota` (`stored_bytes`, `logical_bytes` or `open_uploads`), its
+    `limit`, how much is `used` and how much more was `asked` in the metadata of ErrorInfo, with
+    QuotaFailure, and with RetryInfo. For `open_uploads` it is worth waiting as long as RetryInfo
+    says, because uploads end by themselves. Bytes are freed only when somebody removes something
+    or raises the quota: there RetryInfo says how often at most to ask whether somebody did. A
+    quota below what is taken already is allowed; then nothing more is taken.
+
+    Most bytes of blobs, each once, and of open uploads, whole. Binds StartUpload, BatchWriteBlobs
+    and the file that FinalizeVersion writes for a prompt.
+    """
+    logical_bytes_quota: _builtins.int
+    """Most bytes of all versions' files, as if no two shared a blob. A version counts from
+    FinalizeVersion, which this binds, until it is purged: deleting and restoring change nothing.
+    """
+    open_uploads_quota: _builtins.int
+    """Most uploads that are open at a time. Binds StartUpload."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels: at most 64; keys 1 to 63 characters `[a-z0-9]([a-z0-9._/-]*[a-z0-9])?`, values at most
@@ -248,14 +269,67 @@ class Namespace(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         pickle_policy: Global___PicklePolicy.ValueType = ...,
+        stored_bytes_quota: _builtins.int = ...,
+        logical_bytes_quota: _builtins.int = ...,
+        open_uploads_quota: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "labels", b"labels", "name", b"name", "pickle_policy", b"pickle_policy", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "description", b"description", "etag", b"etag", "labels", b"labels", "logical_bytes_quota", b"logical_bytes_quota", "name", b"name", "open_uploads_quota", b"open_uploads_quota", "pickle_policy", b"pickle_policy", "stored_bytes_quota", b"stored_bytes_quota", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Namespace: _TypeAlias = Namespace  # noqa: Y015
+
+@_typing.final
+class NamespaceUsage(_message.Message):
+    """What a namespace takes of what it may take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    RESERVED_BYTES_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_QUOTA_FIELD_NUMBER: _builtins.int
+    LOGICAL_BYTES_FIELD_NUMBER: _builtins.int
+    LOGICAL_BYTES_QUOTA_FIELD_NUMBER: _builtins.int
+    OPEN_UPLOADS_FIELD_NUMBER: _builtins.int
+    OPEN_UPLOADS_QUOTA_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}`."""
+    stored_bytes: _builtins.int
+    """Bytes of its blobs, each once."""
+    reserved_bytes: _builtins.int
+    """Bytes of its open uploads, whole, however much of them has come."""
+    stored_bytes_quota: _builtins.int
+    """Most that both may be together; 0 is no limit."""
+    logical_bytes: _builtins.int
+    """Bytes of all versions' files, as if no two shared a blob."""
+    logical_bytes_quota: _builtins.int
+    """Most that these may be; 0 is no limit."""
+    open_uploads: _builtins.int
+    """Number of its open uploads."""
+    open_uploads_quota: _builtins.int
+    """Most that these may be; 0 is no limit."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stored_bytes: _builtins.int = ...,
+        reserved_bytes: _builtins.int = ...,
+        stored_bytes_quota: _builtins.int = ...,
+        logical_bytes: _builtins.int = ...,
+        logical_bytes_quota: _builtins.int = ...,
+        open_uploads: _builtins.int = ...,
+        open_uploads_quota: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logical_bytes", b"logical_bytes", "logical_bytes_quota", b"logical_bytes_quota", "name", b"name", "open_uploads", b"open_uploads", "open_uploads_quota", b"open_uploads_quota", "reserved_bytes", b"reserved_bytes", "stored_bytes", b"stored_bytes", "stored_bytes_quota", b"stored_bytes_quota"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamespaceUsage: _TypeAlias = NamespaceUsage  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -820,7 +894,9 @@ class UpdateNamespaceRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to take: `description`, `labels`, `pickle_policy`. At least one."""
+        """Which fields to take: `description`, `labels`, `pickle_policy`, `stored_bytes_quota`,
+        `logical_bytes_quota`, `open_uploads_quota`. At least one.
+        """
 
     def __init__(
         self,
@@ -860,6 +936,108 @@ class UpdateNamespaceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateNamespaceResponse: _TypeAlias = UpdateNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class GetNamespaceUsageRequest(_message.Message):
+    """Request of GetNamespaceUsage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNamespaceUsageRequest: _TypeAlias = GetNamespaceUsageRequest  # noqa: Y015
+
+@_typing.final
+class GetNamespaceUsageResponse(_message.Message):
+    """Response of GetNamespaceUsage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def usage(self) -> Global___NamespaceUsage:
+        """What it takes now."""
+
+    def __init__(
+        self,
+        *,
+        usage: Global___NamespaceUsage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNamespaceUsageResponse: _TypeAlias = GetNamespaceUsageResponse  # noqa: Y015
+
+@_typing.final
+class RecountNamespaceUsageRequest(_message.Message):
+    """Request of RecountNamespaceUsage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}`."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecountNamespaceUsageRequest: _TypeAlias = RecountNamespaceUsageRequest  # noqa: Y015
+
+@_typing.final
+class RecountNamespaceUsageResponse(_message.Message):
+    """Response of RecountNamespaceUsage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def usage(self) -> Global___NamespaceUsage:
+        """What it takes, counted anew."""
+
+    @_builtins.property
+    def previous(self) -> Global___NamespaceUsage:
+        """What the counters had said."""
+
+    def __init__(
+        self,
+        *,
+        usage: Global___NamespaceUsage | None = ...,
+        previous: Global___NamespaceUsage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecountNamespaceUsageResponse: _TypeAlias = RecountNamespaceUsageResponse  # noqa: Y015
 
 @_typing.final
 class CreateModelRequest(_message.Message):

@@ -61,6 +61,16 @@ class RegistryServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceResponse.FromString,
                 _registered_method=True)
+        self.GetNamespaceUsage = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/GetNamespaceUsage',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageResponse.FromString,
+                _registered_method=True)
+        self.RecountNamespaceUsage = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/RecountNamespaceUsage',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageResponse.FromString,
+                _registered_method=True)
         self.CreateModel = channel.unary_unary(
                 '/modelkeep.v1.RegistryService/CreateModel',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.CreateModelRequest.SerializeToString,
@@ -191,7 +201,25 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateNamespace(self, request, context):
-        """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag).
+        """Change a namespace's description, labels, pickle policy or quotas. Errors: NOT_FOUND, ABORTED
+        (etag).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNamespaceUsage(self, request, context):
+        """What a namespace takes of what it may take. Counted as things change, so it costs as little as
+        GetNamespace. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecountNamespaceUsage(self, request, context):
+        """Count anew what a namespace takes, and put the counters right should they differ, which they
+        never should. Reads all its blobs, open uploads and versions, seconds for millions, and holds
+        back its changes meanwhile. Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -256,7 +284,8 @@ class RegistryServiceServicer:
         holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
         the namespace quarantines pickles, the version may come out QUARANTINED.
         Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
+        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -368,6 +397,16 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.UpdateNamespace,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceResponse.SerializeToString,
+            ),
+            'GetNamespaceUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNamespaceUsage,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageResponse.SerializeToString,
+            ),
+            'RecountNamespaceUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecountNamespaceUsage,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageResponse.SerializeToString,
             ),
             'CreateModel': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateModel,
@@ -580,6 +619,60 @@ class RegistryService:
             '/modelkeep.v1.RegistryService/UpdateNamespace',
             modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceRequest.SerializeToString,
             modelkeep_dot_v1_dot_registry__service__pb2.UpdateNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNamespaceUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/GetNamespaceUsage',
+            modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.GetNamespaceUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecountNamespaceUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/RecountNamespaceUsage',
+            modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.RecountNamespaceUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,7 +49,18 @@ class RegistryServiceStub:
     ListNamespaces: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListNamespacesRequest, _registry_service_pb2.ListNamespacesResponse]
     """List namespaces by name."""
     UpdateNamespace: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateNamespaceRequest, _registry_service_pb2.UpdateNamespaceResponse]
-    """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Change a namespace's description, labels, pickle policy or quotas. Errors: NOT_FOUND, ABORTED
+    (etag).
+    """
+    GetNamespaceUsage: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetNamespaceUsageRequest, _registry_service_pb2.GetNamespaceUsageResponse]
+    """What a namespace takes of what it may take. Counted as things change, so it costs as little as
+    GetNamespace. Errors: NOT_FOUND.
+    """
+    RecountNamespaceUsage: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RecountNamespaceUsageRequest, _registry_service_pb2.RecountNamespaceUsageResponse]
+    """Count anew what a namespace takes, and put the counters right should they differ, which they
+    never should. Reads all its blobs, open uploads and versions, seconds for millions, and holds
+    back its changes meanwhile. Errors: NOT_FOUND.
+    """
     CreateModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]
     """Create a model. Errors: ALREADY_EXISTS, NOT_FOUND (namespace)."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _registry_service_pb2.GetModelResponse]
@@ -76,7 +87,8 @@ class RegistryServiceStub:
     holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
     the namespace quarantines pickles, the version may come out QUARANTINED.
     Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
+    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
     """
     GetVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _registry_service_pb2.GetVersionResponse]
     """Read one version. Errors: NOT_FOUND."""
@@ -134,7 +146,18 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListNamespaces: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListNamespacesRequest, _registry_service_pb2.ListNamespacesResponse]  # type: ignore[assignment]
     """List namespaces by name."""
     UpdateNamespace: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateNamespaceRequest, _registry_service_pb2.UpdateNamespaceResponse]  # type: ignore[assignment]
-    """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Change a namespace's description, labels, pickle policy or quotas. Errors: NOT_FOUND, ABORTED
+    (etag).
+    """
+    GetNamespaceUsage: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetNamespaceUsageRequest, _registry_service_pb2.GetNamespaceUsageResponse]  # type: ignore[assignment]
+    """What a namespace takes of what it may take. Counted as things change, so it costs as little as
+    GetNamespace. Errors: NOT_FOUND.
+    """
+    RecountNamespaceUsage: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RecountNamespaceUsageRequest, _registry_service_pb2.RecountNamespaceUsageResponse]  # type: ignore[assignment]
+    """Count anew what a namespace takes, and put the counters right should they differ, which they
+    never should. Reads all its blobs, open uploads and versions, seconds for millions, and holds
+    back its changes meanwhile. Errors: NOT_FOUND.
+    """
     CreateModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateModelRequest, _registry_service_pb2.CreateModelResponse]  # type: ignore[assignment]
     """Create a model. Errors: ALREADY_EXISTS, NOT_FOUND (namespace)."""
     GetModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetModelRequest, _registry_service_pb2.GetModelResponse]  # type: ignore[assignment]
@@ -161,7 +184,8 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
     the namespace quarantines pickles, the version may come out QUARANTINED.
     Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
+    version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away),
+    RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
     """
     GetVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetVersionRequest, _registry_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Read one version. Errors: NOT_FOUND."""
@@ -240,7 +264,30 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.UpdateNamespaceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.UpdateNamespaceResponse, _abc.Awaitable[_registry_service_pb2.UpdateNamespaceResponse]]:
-        """Change a namespace's description, labels or pickle policy. Errors: NOT_FOUND, ABORTED (etag)."""
+        """Change a namespace's description, labels, pickle policy or quotas. Errors: NOT_FOUND, ABORTED
+        (etag).
+        """
+
+    @_abc_1.abstractmethod
+    def GetNamespaceUsage(
+        self,
+        request: _registry_service_pb2.GetNamespaceUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.GetNamespaceUsageResponse, _abc.Awaitable[_registry_service_pb2.GetNamespaceUsageResponse]]:
+        """What a namespace takes of what it may take. Counted as things change, so it costs as little as
+        GetNamespace. Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RecountNamespaceUsage(
+        self,
+        request: _registry_service_pb2.RecountNamespaceUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.RecountNamespaceUsageResponse, _abc.Awaitable[_registry_service_pb2.RecountNamespaceUsageResponse]]:
+        """Count anew what a namespace takes, and put the counters right should they differ, which they
+        never should. Reads all its blobs, open uploads and versions, seconds for millions, and holds
+        back its changes meanwhile. Errors: NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CreateModel(
@@ -315,7 +362,8 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         holds every file, with bytes whose SHA-256 it computed itself, and looks into the files; where
         the namespace quarantines pickles, the version may come out QUARANTINED.
         Errors: FAILED_PRECONDITION naming a file that was never uploaded (BLOB_MISSING) or if the
-        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away).
+        version is not a draft (VERSION_NOT_DRAFT), ABORTED (etag), UNAVAILABLE (the store is away),
+        RESOURCE_EXHAUSTED (QUOTA_EXCEEDED, see Namespace).
         """
 
     @_abc_1.abstractmethod
