@@ -18,13 +18,16 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    event_feeds,
     hashing,
+    moving,
     reaping,
     rereading,
     scrub,
     uploads,
     usecases,
     version_checks,
+    watching,
 )
 from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
@@ -93,11 +96,15 @@ async def running(
         db = await database.Database.open(config.database_url, config.database_pool_size)
         stack.push_async_callback(db.close)
         blobs = await _open_store(config, admin, stack)
-        grpc_server = server.Server(config.listen, admin.calls if config.admin_listen else None)
+        grpc_server = server.Server(
+            config.listen, moving.Moving(db), admin.calls if config.admin_listen else None
+        )
         if "registry" in config.services:
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
-            cases = usecases.Registry.over(db, blobs, pool)
+            cases = usecases.Registry.over(db, blobs, pool, _retention(config))
             grpc_server.add_registry(cases, await _page_tokens(db))
+            happening = _open_events(db, grpc_server.draining, stack)
+            grpc_server.add_events(happening, await _page_tokens(db))
         if "artifact" in config.services:
             artifact = await _open_artifact(
                 config, db, blobs, grpc_server.draining, stack, parts=admin.parts
@@ -153,6 +160,15 @@ def _store_settings(config: Config) -> s3_connection.S3Settings:
     )
 
 
+def _open_events(
+    db: database.Database, draining: asyncio.Event, stack: AsyncExitStack
+) -> usecases.Events:
+    feeds = event_feeds.Feeds(db)
+    for work in (feeds.run(), feeds.end_when(draining)):
+        stack.push_async_callback(_ended, asyncio.create_task(work))
+    return usecases.Events(watching.Watching(db, feeds))
+
+
 async def _open_artifact(
     config: Config,
     db: database.Database,
@@ -186,10 +202,17 @@ async def _open_artifact(
     )
 
 
+def _retention(config: Config) -> datetime.timedelta | None:
+    """How long deleted versions can be restored; None: until somebody purges them."""
+    seconds = config.deleted_retention_s
+    return datetime.timedelta(seconds=seconds) if seconds else None
+
+
 def _reaper(config: Config, db: database.Database, blobs: store.BlobStore) -> reaping.Reaper:
     pace = reaping.Settings(
         orphan_grace=datetime.timedelta(seconds=config.orphan_grace_s),
         retention=datetime.timedelta(seconds=config.upload_retention_s),
+        answers_kept=datetime.timedelta(seconds=config.request_retention_s),
     )
     return reaping.Reaper(db, blobs, pace)
 

@@ -18,7 +18,12 @@ from e2e import console
 from support import dev_tree, services
 
 from modelkeep import config
-from modelkeep.v1 import artifact_service_pb2, lifecycle_service_pb2, registry_service_pb2
+from modelkeep.v1 import (
+    artifact_service_pb2,
+    event_service_pb2,
+    lifecycle_service_pb2,
+    registry_service_pb2,
+)
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "e2e" / "bin"
@@ -27,7 +32,7 @@ ENDPOINT = "127.0.0.1:7420"
 DOCUMENTS = sorted(
     path for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")) if console.commands(path)
 )
-CONTRACT = (registry_service_pb2, lifecycle_service_pb2, artifact_service_pb2)
+CONTRACT = (registry_service_pb2, lifecycle_service_pb2, artifact_service_pb2, event_service_pb2)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from google.rpc import error_details_pb2, status_pb2
 from modelkeep.v1 import (
     artifact_service_pb2,
     artifact_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
     registry_service_pb2,
@@ -19,7 +21,12 @@ from modelkeep.v1 import registry_service_pb2 as pb
 
 SERVICES = [
     service
-    for module in (registry_service_pb2, lifecycle_service_pb2, artifact_service_pb2)
+    for module in (
+        registry_service_pb2,
+        lifecycle_service_pb2,
+        artifact_service_pb2,
+        event_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
 """Every service of the contract, as its descriptor says."""
@@ -35,6 +42,7 @@ class Stubs:
     registry: Any
     lifecycle: Any
     artifact: Any
+    events: Any
 
     @classmethod
     def over(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -43,6 +51,7 @@ class Stubs:
             registry_service_pb2_grpc.RegistryServiceStub(channel),
             lifecycle_service_pb2_grpc.LifecycleServiceStub(channel),
             artifact_service_pb2_grpc.ArtifactServiceStub(channel),
+            event_service_pb2_grpc.EventServiceStub(channel),
         )
 
     async def new_model(self, kind: int = pb.MODEL_KIND_PROMPT) -> str:

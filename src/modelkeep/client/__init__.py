@@ -31,6 +31,7 @@ from modelkeep.client.errors import (
     Unavailable,
     Violation,
 )
+from modelkeep.client.event_records import Event, EventFilter, Position
 from modelkeep.client.file_facts import (
     FileFacts,
     PickleFacts,
@@ -38,10 +39,12 @@ from modelkeep.client.file_facts import (
     PickleVerdict,
     VersionWarning,
 )
+from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.records import (
     Alias,
+    AliasProtection,
     Bump,
     Capabilities,
     File,
@@ -85,6 +88,8 @@ __all__ = [
     "DEFAULT_ENDPOINT",
     "DEFAULT_TIMEOUT_S",
     "Alias",
+    "AliasAssignment",
+    "AliasProtection",
     "BadReference",
     "BadTree",
     "BaseModel",
@@ -98,6 +103,8 @@ __all__ = [
     "DatasetRole",
     "Dependency",
     "Draft",
+    "Event",
+    "EventFilter",
     "File",
     "FileChanged",
     "FileCheck",
@@ -105,6 +112,7 @@ __all__ = [
     "FileVerdict",
     "GarbageBlob",
     "GarbageReason",
+    "HistoryEntry",
     "InvalidRequest",
     "LimitReached",
     "Model",
@@ -115,6 +123,7 @@ __all__ = [
     "PickleFacts",
     "PicklePolicy",
     "PickleVerdict",
+    "Position",
     "Progress",
     "PromptMessage",
     "PromptSpec",
@@ -128,6 +137,7 @@ __all__ = [
     "Reuse",
     "Sampling",
     "Source",
+    "StageAssignment",
     "StageMove",
     "Step",
     "SyncRegistry",

@@ -32,6 +32,7 @@ _SERVICE_CONFIG = {
                 {"service": "modelkeep.v1.RegistryService"},
                 {"service": "modelkeep.v1.LifecycleService"},
                 {"service": "modelkeep.v1.ArtifactService"},
+                {"service": "modelkeep.v1.EventService"},
             ],
             "retryPolicy": _RETRY_POLICY,
         },
@@ -39,6 +40,7 @@ _SERVICE_CONFIG = {
             "name": [
                 {"service": "modelkeep.v1.ArtifactService", "method": "WriteUpload"},
                 {"service": "modelkeep.v1.ArtifactService", "method": "ReadBlob"},
+                {"service": "modelkeep.v1.EventService", "method": "Watch"},
             ],
         },
     ],

@@ -101,6 +101,7 @@ def version_from_wire(wire: registry_pb.Version) -> records.Version:
         etag=wire.etag,
         warnings=tuple(map(facts_convert.warning_from_wire, wire.warnings)),
         quarantine_reason=wire.quarantine_reason,
+        purge_at=instant_from_wire(wire, "purge_time"),
     )
 
 
@@ -159,6 +160,18 @@ def alias_from_wire(wire: registry_pb.Alias) -> records.Alias:
         actor=wire.actor,
         set_at=instant_from_wire(wire, "set_time"),
         etag=wire.etag,
+        protected=wire.protected,
+    )
+
+
+def protection_from_wire(wire: registry_pb.AliasProtection) -> records.AliasProtection:
+    """An alias protection as the server sent it."""
+    return records.AliasProtection(
+        parent=wire.parent,
+        pattern=wire.pattern,
+        reason=wire.reason,
+        actor=wire.actor,
+        protected_at=instant_from_wire(wire, "protect_time"),
     )
 
 

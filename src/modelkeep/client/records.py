@@ -27,6 +27,7 @@ class VersionState(enum.StrEnum):
     READY = "ready"
     QUARANTINED = "quarantined"
     DELETED = "deleted"
+    PURGED = "purged"
 
 
 class Bump(enum.StrEnum):
@@ -130,6 +131,7 @@ class Version:
     etag: str
     warnings: tuple[file_facts.VersionWarning, ...] = ()
     quarantine_reason: str = ""
+    purge_at: datetime | None = None
 
     @property
     def ref(self) -> str:
@@ -186,11 +188,23 @@ class Alias:
     actor: str
     set_at: datetime | None
     etag: str
+    protected: bool = False
 
     @property
     def alias(self) -> str:
         """`champion`."""
         return self.name.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasProtection:
+    """Aliases of `parent` (a model, or a namespace with all its models) not everybody may set."""
+
+    parent: str
+    pattern: str
+    reason: str
+    actor: str
+    protected_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 from modelkeep.client import (
     batch_calls,
     blobs,
+    events,
     files,
+    histories,
     models,
     namespaces,
     patience,
@@ -31,9 +33,11 @@ class Registry(
     files.FileCalls,
     versions.VersionCalls,
     pointers.PointerCalls,
+    histories.HistoryCalls,
     blobs.BlobCalls,
     upkeep.UpkeepCalls,
     batch_calls.BatchCalls,
+    events.EventCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
 

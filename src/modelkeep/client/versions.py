@@ -168,3 +168,13 @@ class VersionCalls(connection.Connection):
         )
         response = await self._call(self._registry.RestoreVersion, request)
         return convert.version_from_wire(response.version)
+
+    async def purge_version(self, version: str, *, etag: str = "") -> records.Version:
+        """Drop a deleted version's content for good. Refused if it is not deleted."""
+        request = pb.PurgeVersionRequest(
+            name=refs.parse_version(version).version_name,
+            etag=etag,
+            request_id=calls.new_request_id(),
+        )
+        response = await self._call(self._registry.PurgeVersion, request)
+        return convert.version_from_wire(response.version)

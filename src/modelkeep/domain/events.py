@@ -1,5 +1,6 @@
 """What happened: one event for each change, for the audit log and for subscribers."""
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,3 +24,26 @@ class Event:
     resource: names.Resource
     before: Mapping[str, Json] | None = None
     after: Mapping[str, Json] | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event as the log of its namespace has it.
+
+    Attributes:
+        sequence: its place in the log, from 1 on without gaps.
+        occurred_at: when.
+        action: what was done, as `noun.verb`.
+        resource: name of what it was done to.
+        actor: who did it.
+        before: JSON object of the fields that changed, as they were; None for something new.
+        after: the same as they are now; None for something gone.
+    """
+
+    sequence: int
+    occurred_at: datetime.datetime
+    action: str
+    resource: str
+    actor: str
+    before: str | None
+    after: str | None

@@ -1,25 +1,32 @@
 """All use cases, built over one database and one store."""
 
+import datetime
 from concurrent import futures
 from dataclasses import dataclass
 from typing import Self
 
 from modelkeep.blobs import store
+from modelkeep.domain import versions as version_rules
 from modelkeep.service import (
     aliases,
     artifacts,
     batches,
     collecting,
     finalizing,
+    histories,
     inspecting,
     lifecycle,
     models,
+    moving,
     namespaces,
     next_versions,
+    protections,
+    purging,
     quotas,
     uploads,
     version_checks,
     versions,
+    watching,
 )
 from modelkeep.storage import database
 
@@ -35,22 +42,50 @@ class Registry:
     next_versions: next_versions.NextVersions
     finalizing: finalizing.Finalizing
     aliases: aliases.Aliases
+    protections: protections.Protections
+    histories: histories.Histories
     lifecycle: lifecycle.Lifecycle
+    moving: moving.Moving
+    purging: purging.Purging
 
     @classmethod
-    def over(cls, db: database.Database, blobs: store.BlobStore, pool: futures.Executor) -> Self:
-        """Build them over this database and this store; files are looked into in the pool."""
+    def over(
+        cls,
+        db: database.Database,
+        blobs: store.BlobStore,
+        pool: futures.Executor,
+        retention: datetime.timedelta | None = version_rules.RETENTION,
+    ) -> Self:
+        """Build them over this database and this store.
+
+        Args:
+            db: the database.
+            blobs: the store.
+            pool: where files are looked into.
+            retention: how long a deleted version can be restored; None: until it is purged.
+        """
         looking = inspecting.Inspecting(db, blobs, pool)
         return cls(
             namespaces.Namespaces(db),
             quotas.Quotas(db),
             models.Models(db),
-            versions.Versions(db),
+            versions.Versions(db, retention),
             next_versions.NextVersions(db),
             finalizing.Finalizing(db, blobs, looking),
             aliases.Aliases(db),
+            protections.Protections(db),
+            histories.Histories(db),
             lifecycle.Lifecycle(db),
+            moving.Moving(db),
+            purging.Purging(db),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The use cases of what happened."""
+
+    watching: watching.Watching
 
 
 @dataclass(frozen=True, slots=True)

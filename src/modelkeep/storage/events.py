@@ -16,8 +16,8 @@ WHERE n.namespace_id = c.namespace_id AND n.name = $1
 RETURNING c.namespace_id, c.last_seq, c.last_hash, clock_timestamp() AS occurred_at"""
 APPEND = """
 WITH logged AS (
-    INSERT INTO event_log (namespace_id, seq, occurred_at, action, resource, payload)
-    VALUES ($1, $2, $3, $7, $8, coalesce($10::json, 'null'))),
+    INSERT INTO event_log (namespace_id, seq, occurred_at, action, resource, actor, before, payload)
+    VALUES ($1, $2, $3, $7, $8, $4, $9, coalesce($10::json, 'null'))),
 chained AS (UPDATE event_counter SET last_hash = $12 WHERE namespace_id = $1)
 INSERT INTO audit_event (namespace_id, seq, occurred_at, actor, client, request_id, action,
 resource, before, after, prev_hash, hash)

@@ -10,12 +10,15 @@ from grpc_reflection.v1alpha import reflection
 from modelkeep.domain import errors, limits
 from modelkeep.service import usecases
 from modelkeep.transport import artifacts as artifact_servicer
-from modelkeep.transport import interceptors, page_tokens
+from modelkeep.transport import events as event_servicer
+from modelkeep.transport import interceptors, page_tokens, redirects
 from modelkeep.transport import lifecycle as lifecycle_servicer
 from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
     artifact_service_pb2,
     artifact_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
     registry_service_pb2,
@@ -39,6 +42,7 @@ class Server:
 
     Args:
         listen: `host:port`; port 0 takes a free one.
+        directory: knows what models were called.
         observer: is told of every call.
 
     Attributes:
@@ -46,11 +50,16 @@ class Server:
         started: whether it takes calls, or has.
     """
 
-    def __init__(self, listen: str, observer: interceptors.CallObserver | None = None) -> None:
+    def __init__(
+        self,
+        listen: str,
+        directory: redirects.Directory,
+        observer: interceptors.CallObserver | None = None,
+    ) -> None:
         self.draining = asyncio.Event()
         self.started = False
         self._listen = listen
-        self._scope = interceptors.Scope(observer)
+        self._scope = interceptors.Scope(directory, observer)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
         self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)
@@ -60,9 +69,15 @@ class Server:
         servicer = registry_servicer.RegistryServicer(registry, tokens)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(registry_service_pb2.DESCRIPTOR))
-        mover = lifecycle_servicer.LifecycleServicer(registry.lifecycle)
+        mover = lifecycle_servicer.LifecycleServicer(registry, tokens)
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(mover, self._grpc)
         self._names.append(_full_name(lifecycle_service_pb2.DESCRIPTOR))
+
+    def add_events(self, happening: usecases.Events, tokens: page_tokens.PageTokens) -> None:
+        """Offer EventService."""
+        servicer = event_servicer.EventServicer(happening, tokens)
+        event_service_pb2_grpc.add_EventServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(event_service_pb2.DESCRIPTOR))
 
     def add_artifact(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
         """Offer ArtifactService."""

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from modelkeep.v1 import history_pb2 as modelkeep_dot_v1_dot_history__pb2
 from modelkeep.v1 import registry_service_pb2 as modelkeep_dot_v1_dot_registry__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a#modelkeep/v1/registry_service.proto\"`\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"U\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t\"W\n\x15ReleaseVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16ReleaseVersionResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version2\xba\x01\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponse\x12[\n\x0eReleaseVersion\x12#.modelkeep.v1.ReleaseVersionRequest\x1a$.modelkeep.v1.ReleaseVersionResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a\x1amodelkeep/v1/history.proto\x1a#modelkeep/v1/registry_service.proto\"`\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"U\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t\"W\n\x15ReleaseVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16ReleaseVersionResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\"o\n\x16GetStageHistoryRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"f\n\x17GetStageHistoryResponse\x12\x32\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x1d.modelkeep.v1.StageAssignment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x02\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponse\x12[\n\x0eReleaseVersion\x12#.modelkeep.v1.ReleaseVersionRequest\x1a$.modelkeep.v1.ReleaseVersionResponse\x12^\n\x0fGetStageHistory\x12$.modelkeep.v1.GetStageHistoryRequest\x1a%.modelkeep.v1.GetStageHistoryResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,14 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelkeep.v1.lifecycle_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014modelkeep.v1P\001Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1'
-  _globals['_SETSTAGEREQUEST']._serialized_start=91
-  _globals['_SETSTAGEREQUEST']._serialized_end=187
-  _globals['_SETSTAGERESPONSE']._serialized_start=189
-  _globals['_SETSTAGERESPONSE']._serialized_end=274
-  _globals['_RELEASEVERSIONREQUEST']._serialized_start=276
-  _globals['_RELEASEVERSIONREQUEST']._serialized_end=363
-  _globals['_RELEASEVERSIONRESPONSE']._serialized_start=365
-  _globals['_RELEASEVERSIONRESPONSE']._serialized_end=429
-  _globals['_LIFECYCLESERVICE']._serialized_start=432
-  _globals['_LIFECYCLESERVICE']._serialized_end=618
+  _globals['_SETSTAGEREQUEST']._serialized_start=119
+  _globals['_SETSTAGEREQUEST']._serialized_end=215
+  _globals['_SETSTAGERESPONSE']._serialized_start=217
+  _globals['_SETSTAGERESPONSE']._serialized_end=302
+  _globals['_RELEASEVERSIONREQUEST']._serialized_start=304
+  _globals['_RELEASEVERSIONREQUEST']._serialized_end=391
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_start=393
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_end=457
+  _globals['_GETSTAGEHISTORYREQUEST']._serialized_start=459
+  _globals['_GETSTAGEHISTORYREQUEST']._serialized_end=570
+  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_start=572
+  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_end=674
+  _globals['_LIFECYCLESERVICE']._serialized_start=677
+  _globals['_LIFECYCLESERVICE']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

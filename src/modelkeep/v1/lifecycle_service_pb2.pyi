@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from modelkeep.v1 import history_pb2 as _history_pb2
 from modelkeep.v1 import registry_service_pb2 as _registry_service_pb2
 import builtins as _builtins
 import sys
@@ -140,3 +143,69 @@ class ReleaseVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseVersionResponse: _TypeAlias = ReleaseVersionResponse  # noqa: Y015
+
+@_typing.final
+class GetStageHistoryRequest(_message.Message):
+    """Request of GetStageHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    stage: _builtins.str
+    """Only who stood in this stage, for example `production`."""
+    version: _builtins.str
+    """Only where this version stood, for example `1.2.0`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStageHistoryRequest: _TypeAlias = GetStageHistoryRequest  # noqa: Y015
+
+@_typing.final
+class GetStageHistoryResponse(_message.Message):
+    """Response of GetStageHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def assignments(self) -> _containers.RepeatedCompositeFieldContainer[_history_pb2.StageAssignment]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        assignments: _abc.Iterable[_history_pb2.StageAssignment] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStageHistoryResponse: _TypeAlias = GetStageHistoryResponse  # noqa: Y015

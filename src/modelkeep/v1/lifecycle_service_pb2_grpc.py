@@ -45,6 +45,11 @@ class LifecycleServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.FromString,
                 _registered_method=True)
+        self.GetStageHistory = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/GetStageHistory',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -72,6 +77,13 @@ class LifecycleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStageHistory(self, request, context):
+        """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LifecycleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +96,11 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.ReleaseVersion,
                     request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.SerializeToString,
+            ),
+            'GetStageHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStageHistory,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +158,33 @@ class LifecycleService:
             '/modelkeep.v1.LifecycleService/ReleaseVersion',
             modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionRequest.SerializeToString,
             modelkeep_dot_v1_dot_lifecycle__service__pb2.ReleaseVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStageHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/GetStageHistory',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class LifecycleServiceStub:
     it. Its stage and aliases lead to it again.
     Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
     """
+    GetStageHistory: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetStageHistoryRequest, _lifecycle_service_pb2.GetStageHistoryResponse]
+    """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
 
 @_typing.type_check_only
 class LifecycleServiceAsyncStub(LifecycleServiceStub):
@@ -65,6 +67,8 @@ class LifecycleServiceAsyncStub(LifecycleServiceStub):
     it. Its stage and aliases lead to it again.
     Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
     """
+    GetStageHistory: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetStageHistoryRequest, _lifecycle_service_pb2.GetStageHistoryResponse]  # type: ignore[assignment]
+    """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
 
 class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Where versions stand in their life."""
@@ -93,5 +97,13 @@ class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
         it. Its stage and aliases lead to it again.
         Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_QUARANTINED), ABORTED (etag).
         """
+
+    @_abc_1.abstractmethod
+    def GetStageHistory(
+        self,
+        request: _lifecycle_service_pb2.GetStageHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.GetStageHistoryResponse, _abc.Awaitable[_lifecycle_service_pb2.GetStageHistoryResponse]]:
+        """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
 
 def add_LifecycleServiceServicer_to_server(servicer: LifecycleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

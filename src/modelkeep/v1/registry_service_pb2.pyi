@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from modelkeep.v1 import facts_pb2 as _facts_pb2
+from modelkeep.v1 import history_pb2 as _history_pb2
 from modelkeep.v1 import spec_pb2 as _spec_pb2
 import builtins as _builtins
 import sys
@@ -101,6 +102,8 @@ class _VersionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VersionS
     """Set aside because its content is in doubt; it cannot be staged, aliased or deployed."""
     VERSION_STATE_DELETED: _VersionState.ValueType  # 4
     """Deleted softly; it can be restored."""
+    VERSION_STATE_PURGED: _VersionState.ValueType  # 5
+    """Deleted for good; only what it was called, when it was what, and its digest are left."""
 
 class VersionState(_VersionState, metaclass=_VersionStateEnumTypeWrapper):
     """Whether a version's content may be read."""
@@ -115,6 +118,8 @@ VERSION_STATE_QUARANTINED: VersionState.ValueType  # 3
 """Set aside because its content is in doubt; it cannot be staged, aliased or deployed."""
 VERSION_STATE_DELETED: VersionState.ValueType  # 4
 """Deleted softly; it can be restored."""
+VERSION_STATE_PURGED: VersionState.ValueType  # 5
+"""Deleted for good; only what it was called, when it was what, and its digest are left."""
 Global___VersionState: _TypeAlias = VersionState  # noqa: Y015
 
 class _VersionBump:
@@ -473,6 +478,7 @@ class Version(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     QUARANTINE_REASON_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
     version: _builtins.str
@@ -555,6 +561,10 @@ class Version(_message.Message):
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionWarning]:
         """Output only. What its users should know about its files, found when it was sealed."""
 
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When a deleted version will be purged; not set if only somebody who asks purges it."""
+
     def __init__(
         self,
         *,
@@ -584,10 +594,11 @@ class Version(_message.Message):
         etag: _builtins.str = ...,
         warnings: _abc.Iterable[Global___VersionWarning] | None = ...,
         quarantine_reason: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "finalize_time", b"finalize_time", "model", b"model", "prompt", b"prompt", "source", b"source", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "finalize_time", b"finalize_time", "model", b"model", "prompt", b"prompt", "purge_time", b"purge_time", "source", b"source", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "card", b"card", "create_client", b"create_client", "create_time", b"create_time", "creator", b"creator", "datasets", b"datasets", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "file_count", b"file_count", "finalize_time", b"finalize_time", "labels", b"labels", "manifest_digest", b"manifest_digest", "metrics", b"metrics", "model", b"model", "name", b"name", "ordinal", b"ordinal", "prompt", b"prompt", "quarantine_reason", b"quarantine_reason", "source", b"source", "spec", b"spec", "stage", b"stage", "state", b"state", "total_bytes", b"total_bytes", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "card", b"card", "create_client", b"create_client", "create_time", b"create_time", "creator", b"creator", "datasets", b"datasets", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "file_count", b"file_count", "finalize_time", b"finalize_time", "labels", b"labels", "manifest_digest", b"manifest_digest", "metrics", b"metrics", "model", b"model", "name", b"name", "ordinal", b"ordinal", "prompt", b"prompt", "purge_time", b"purge_time", "quarantine_reason", b"quarantine_reason", "source", b"source", "spec", b"spec", "stage", b"stage", "state", b"state", "total_bytes", b"total_bytes", "update_time", b"update_time", "version", b"version", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_spec: _TypeAlias = _typing.Literal["model", "prompt"]  # noqa: Y015
     _WhichOneofArgType_spec: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
@@ -687,6 +698,7 @@ class Alias(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     SET_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PROTECTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`. An alias cannot be `latest`, the name
     of a stage, or look like a version.
@@ -699,6 +711,8 @@ class Alias(_message.Message):
     """Output only. Who set it."""
     etag: _builtins.str
     """Output only. Changes when it is moved; send it back for compare-and-set."""
+    protected: _builtins.bool
+    """Output only. Whether it is protected now; see ProtectAliases."""
     @_builtins.property
     def set_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. Since when it points there."""
@@ -712,14 +726,57 @@ class Alias(_message.Message):
         actor: _builtins.str = ...,
         set_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        protected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["set_time", b"set_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "etag", b"etag", "name", b"name", "reason", b"reason", "set_time", b"set_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "etag", b"etag", "name", b"name", "protected", b"protected", "reason", b"reason", "set_time", b"set_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Alias: _TypeAlias = Alias  # noqa: Y015
+
+@_typing.final
+class AliasProtection(_message.Message):
+    """What keeps aliases from being set, moved and removed by everybody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    PROTECT_TIME_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Where it holds: `namespaces/{namespace}/models/{model}`, or `namespaces/{namespace}` for all
+    models there.
+    """
+    pattern: _builtins.str
+    """Which aliases: an alias, in which `*` stands for any characters, none included."""
+    reason: _builtins.str
+    """Why."""
+    actor: _builtins.str
+    """Who protected them."""
+    @_builtins.property
+    def protect_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        protect_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["protect_time", b"protect_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "parent", b"parent", "pattern", b"pattern", "protect_time", b"protect_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AliasProtection: _TypeAlias = AliasProtection  # noqa: Y015
 
 @_typing.final
 class CreateNamespaceRequest(_message.Message):
@@ -1374,6 +1431,64 @@ class RestoreModelResponse(_message.Message):
 Global___RestoreModelResponse: _TypeAlias = RestoreModelResponse  # noqa: Y015
 
 @_typing.final
+class MoveModelRequest(_message.Message):
+    """Request of MoveModel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    destination: _builtins.str
+    """What it shall be called: `namespaces/{namespace}/models/{model}`."""
+    etag: _builtins.str
+    """If set, the etag the model must have."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        destination: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "etag", b"etag", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveModelRequest: _TypeAlias = MoveModelRequest  # noqa: Y015
+
+@_typing.final
+class MoveModelResponse(_message.Message):
+    """Response of MoveModel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> Global___Model:
+        """The model by its new name."""
+
+    def __init__(
+        self,
+        *,
+        model: Global___Model | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveModelResponse: _TypeAlias = MoveModelResponse  # noqa: Y015
+
+@_typing.final
 class CreateVersionRequest(_message.Message):
     """Request of CreateVersion."""
 
@@ -1910,6 +2025,60 @@ class RestoreVersionResponse(_message.Message):
 Global___RestoreVersionResponse: _TypeAlias = RestoreVersionResponse  # noqa: Y015
 
 @_typing.final
+class PurgeVersionRequest(_message.Message):
+    """Request of PurgeVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
+    etag: _builtins.str
+    """If set, the etag the version must have."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeVersionRequest: _TypeAlias = PurgeVersionRequest  # noqa: Y015
+
+@_typing.final
+class PurgeVersionResponse(_message.Message):
+    """Response of PurgeVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def version(self) -> Global___Version:
+        """The version, now PURGED."""
+
+    def __init__(
+        self,
+        *,
+        version: Global___Version | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeVersionResponse: _TypeAlias = PurgeVersionResponse  # noqa: Y015
+
+@_typing.final
 class SetAliasRequest(_message.Message):
     """Request of SetAlias."""
 
@@ -2078,22 +2247,26 @@ class DeleteAliasRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}/aliases/{alias}`."""
     etag: _builtins.str
     """Checked if set."""
     request_id: _builtins.str
     """Makes a retry safe."""
+    reason: _builtins.str
+    """Why, at most 1,024 characters; a protected alias needs one."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2115,3 +2288,294 @@ class DeleteAliasResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteAliasResponse: _TypeAlias = DeleteAliasResponse  # noqa: Y015
+
+@_typing.final
+class ProtectAliasesRequest(_message.Message):
+    """Request of ProtectAliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}` or `namespaces/{namespace}`."""
+    pattern: _builtins.str
+    """An alias, in which `*` stands for any characters: `champion`, `prod-*`, `*`."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "pattern", b"pattern", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectAliasesRequest: _TypeAlias = ProtectAliasesRequest  # noqa: Y015
+
+@_typing.final
+class ProtectAliasesResponse(_message.Message):
+    """Response of ProtectAliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTECTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def protection(self) -> Global___AliasProtection:
+        """The protection."""
+
+    def __init__(
+        self,
+        *,
+        protection: Global___AliasProtection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["protection", b"protection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protection", b"protection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProtectAliasesResponse: _TypeAlias = ProtectAliasesResponse  # noqa: Y015
+
+@_typing.final
+class UnprotectAliasesRequest(_message.Message):
+    """Request of UnprotectAliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}` or `namespaces/{namespace}`, as it was protected."""
+    pattern: _builtins.str
+    """The pattern, as it was protected."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "pattern", b"pattern", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnprotectAliasesRequest: _TypeAlias = UnprotectAliasesRequest  # noqa: Y015
+
+@_typing.final
+class UnprotectAliasesResponse(_message.Message):
+    """Response of UnprotectAliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnprotectAliasesResponse: _TypeAlias = UnprotectAliasesResponse  # noqa: Y015
+
+@_typing.final
+class ListAliasProtectionsRequest(_message.Message):
+    """Request of ListAliasProtections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}` or `namespaces/{namespace}`."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasProtectionsRequest: _TypeAlias = ListAliasProtectionsRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasProtectionsResponse(_message.Message):
+    """Response of ListAliasProtections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTECTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def protections(self) -> _containers.RepeatedCompositeFieldContainer[Global___AliasProtection]:
+        """All of them, at most 128."""
+
+    def __init__(
+        self,
+        *,
+        protections: _abc.Iterable[Global___AliasProtection] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protections", b"protections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasProtectionsResponse: _TypeAlias = ListAliasProtectionsResponse  # noqa: Y015
+
+@_typing.final
+class ListAliasHistoryRequest(_message.Message):
+    """Request of ListAliasHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    alias: _builtins.str
+    """Only that of this alias, for example `champion`; it need not be set now."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        alias: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasHistoryRequest: _TypeAlias = ListAliasHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListAliasHistoryResponse(_message.Message):
+    """Response of ListAliasHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSIGNMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def assignments(self) -> _containers.RepeatedCompositeFieldContainer[_history_pb2.AliasAssignment]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        assignments: _abc.Iterable[_history_pb2.AliasAssignment] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignments", b"assignments", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAliasHistoryResponse: _TypeAlias = ListAliasHistoryResponse  # noqa: Y015
+
+@_typing.final
+class ListHistoryRequest(_message.Message):
+    """Request of ListHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    alias: _builtins.str
+    """Only moves of this alias, for example `champion`; together with the other filters: entries that
+    fit all of them.
+    """
+    stage: _builtins.str
+    """Only moves into and out of this stage, for example `production`."""
+    version: _builtins.str
+    """Only what happened to this version, for example `1.2.0`, aliases that were set to it or taken
+    from it included.
+    """
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "stage", b"stage", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
+
+@_typing.final
+class ListHistoryResponse(_message.Message):
+    """Response of ListHistory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_history_pb2.HistoryEntry]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[_history_pb2.HistoryEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHistoryResponse: _TypeAlias = ListHistoryResponse  # noqa: Y015

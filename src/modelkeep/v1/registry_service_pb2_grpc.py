@@ -101,6 +101,11 @@ class RegistryServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreModelRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreModelResponse.FromString,
                 _registered_method=True)
+        self.MoveModel = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/MoveModel',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.MoveModelRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.MoveModelResponse.FromString,
+                _registered_method=True)
         self.CreateVersion = channel.unary_unary(
                 '/modelkeep.v1.RegistryService/CreateVersion',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.CreateVersionRequest.SerializeToString,
@@ -146,6 +151,11 @@ class RegistryServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreVersionRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreVersionResponse.FromString,
                 _registered_method=True)
+        self.PurgeVersion = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/PurgeVersion',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionResponse.FromString,
+                _registered_method=True)
         self.SetAlias = channel.unary_unary(
                 '/modelkeep.v1.RegistryService/SetAlias',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.SetAliasRequest.SerializeToString,
@@ -165,6 +175,31 @@ class RegistryServiceStub:
                 '/modelkeep.v1.RegistryService/DeleteAlias',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.ProtectAliases = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/ProtectAliases',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesResponse.FromString,
+                _registered_method=True)
+        self.UnprotectAliases = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/UnprotectAliases',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesResponse.FromString,
+                _registered_method=True)
+        self.ListAliasProtections = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/ListAliasProtections',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsResponse.FromString,
+                _registered_method=True)
+        self.ListAliasHistory = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/ListAliasHistory',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryResponse.FromString,
+                _registered_method=True)
+        self.ListHistory = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/ListHistory',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.FromString,
                 _registered_method=True)
 
 
@@ -268,6 +303,16 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveModel(self, request, context):
+        """Give a model another name. Its versions, aliases and history come along, and every request by a
+        name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
+        ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
+        FAILED_PRECONDITION (deleted).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateVersion(self, request, context):
         """Reserve a version as a draft, with its description; its files follow through ArtifactService
         and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
@@ -346,9 +391,22 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeVersion(self, request, context):
+        """Drop the content of a deleted version for good: its files and all that it says about itself. Its
+        name, ordinal, digest, history and audit events stay, and the number is never used again. Its
+        bytes go with the next garbage collection unless another version has them. What is deleted is
+        purged by itself when its purge_time has come. Errors: NOT_FOUND, ABORTED (stale etag),
+        FAILED_PRECONDITION (VERSION_NOT_DELETED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetAlias(self, request, context):
-        """Point an alias at a sealed version, creating or moving it.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed), ABORTED (etag), ALREADY_EXISTS (if_absent).
+        """Point an alias at a sealed version, creating or moving it. A protected alias needs a right of
+        its own (PERMISSION_DENIED without it) and a reason.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed; REASON_REQUIRED), ABORTED (etag),
+        ALREADY_EXISTS (if_absent).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -369,7 +427,49 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAlias(self, request, context):
-        """Remove an alias; its history stays. Errors: NOT_FOUND, ABORTED (etag).
+        """Remove an alias; its history stays. A protected alias needs a right of its own
+        (PERMISSION_DENIED without it) and a reason.
+        Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (REASON_REQUIRED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProtectAliases(self, request, context):
+        """Protect aliases of a model, or of all models of a namespace: from now on setting, moving and
+        removing them needs a right of its own and a reason. If the pattern is protected already, that
+        protection is answered as it is.
+        Errors: NOT_FOUND (namespace, model), RESOURCE_EXHAUSTED (64 patterns).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnprotectAliases(self, request, context):
+        """Take a protection back. Errors: NOT_FOUND (also if the pattern is not protected there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasProtections(self, request, context):
+        """List what protects the aliases of a namespace or of a model, there those of its namespace
+        included, by pattern. Errors: NOT_FOUND (namespace, model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliasHistory(self, request, context):
+        """List where a model's aliases pointed, the newest first. Errors: NOT_FOUND (model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHistory(self, request, context):
+        """List what happened to a model, its versions and its aliases, the newest first, from the audit
+        log. Errors: NOT_FOUND (model).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -438,6 +538,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreModelRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreModelResponse.SerializeToString,
             ),
+            'MoveModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveModel,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.MoveModelRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.MoveModelResponse.SerializeToString,
+            ),
             'CreateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateVersion,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.CreateVersionRequest.FromString,
@@ -483,6 +588,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreVersionRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.RestoreVersionResponse.SerializeToString,
             ),
+            'PurgeVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeVersion,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionResponse.SerializeToString,
+            ),
             'SetAlias': grpc.unary_unary_rpc_method_handler(
                     servicer.SetAlias,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.SetAliasRequest.FromString,
@@ -502,6 +612,31 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.DeleteAlias,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'ProtectAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProtectAliases,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesResponse.SerializeToString,
+            ),
+            'UnprotectAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnprotectAliases,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesResponse.SerializeToString,
+            ),
+            'ListAliasProtections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasProtections,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsResponse.SerializeToString,
+            ),
+            'ListAliasHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliasHistory,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryResponse.SerializeToString,
+            ),
+            'ListHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHistory,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -846,6 +981,33 @@ class RegistryService:
             _registered_method=True)
 
     @staticmethod
+    def MoveModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/MoveModel',
+            modelkeep_dot_v1_dot_registry__service__pb2.MoveModelRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.MoveModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateVersion(request,
             target,
             options=(),
@@ -1089,6 +1251,33 @@ class RegistryService:
             _registered_method=True)
 
     @staticmethod
+    def PurgeVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/PurgeVersion',
+            modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.PurgeVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetAlias(request,
             target,
             options=(),
@@ -1186,6 +1375,141 @@ class RegistryService:
             '/modelkeep.v1.RegistryService/DeleteAlias',
             modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasRequest.SerializeToString,
             modelkeep_dot_v1_dot_registry__service__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProtectAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/ProtectAliases',
+            modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.ProtectAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnprotectAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/UnprotectAliases',
+            modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.UnprotectAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliasProtections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/ListAliasProtections',
+            modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.ListAliasProtectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliasHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/ListAliasHistory',
+            modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.ListAliasHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/ListHistory',
+            modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,12 @@ class RegistryServiceStub:
     """
     RestoreModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreModelRequest, _registry_service_pb2.RestoreModelResponse]
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
+    MoveModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.MoveModelRequest, _registry_service_pb2.MoveModelResponse]
+    """Give a model another name. Its versions, aliases and history come along, and every request by a
+    name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
+    ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
+    FAILED_PRECONDITION (deleted).
+    """
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
     and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
@@ -114,16 +120,46 @@ class RegistryServiceStub:
     """Bring a deleted version back as it was. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not
     deleted or its model is.
     """
+    PurgeVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.PurgeVersionRequest, _registry_service_pb2.PurgeVersionResponse]
+    """Drop the content of a deleted version for good: its files and all that it says about itself. Its
+    name, ordinal, digest, history and audit events stay, and the number is never used again. Its
+    bytes go with the next garbage collection unless another version has them. What is deleted is
+    purged by itself when its purge_time has come. Errors: NOT_FOUND, ABORTED (stale etag),
+    FAILED_PRECONDITION (VERSION_NOT_DELETED).
+    """
     SetAlias: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SetAliasRequest, _registry_service_pb2.SetAliasResponse]
-    """Point an alias at a sealed version, creating or moving it.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed), ABORTED (etag), ALREADY_EXISTS (if_absent).
+    """Point an alias at a sealed version, creating or moving it. A protected alias needs a right of
+    its own (PERMISSION_DENIED without it) and a reason.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed; REASON_REQUIRED), ABORTED (etag),
+    ALREADY_EXISTS (if_absent).
     """
     GetAlias: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetAliasRequest, _registry_service_pb2.GetAliasResponse]
     """Read one alias. Errors: NOT_FOUND."""
     ListAliases: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasesRequest, _registry_service_pb2.ListAliasesResponse]
     """List a model's aliases by name. Errors: NOT_FOUND (model)."""
     DeleteAlias: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DeleteAliasRequest, _registry_service_pb2.DeleteAliasResponse]
-    """Remove an alias; its history stays. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Remove an alias; its history stays. A protected alias needs a right of its own
+    (PERMISSION_DENIED without it) and a reason.
+    Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (REASON_REQUIRED).
+    """
+    ProtectAliases: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ProtectAliasesRequest, _registry_service_pb2.ProtectAliasesResponse]
+    """Protect aliases of a model, or of all models of a namespace: from now on setting, moving and
+    removing them needs a right of its own and a reason. If the pattern is protected already, that
+    protection is answered as it is.
+    Errors: NOT_FOUND (namespace, model), RESOURCE_EXHAUSTED (64 patterns).
+    """
+    UnprotectAliases: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UnprotectAliasesRequest, _registry_service_pb2.UnprotectAliasesResponse]
+    """Take a protection back. Errors: NOT_FOUND (also if the pattern is not protected there)."""
+    ListAliasProtections: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasProtectionsRequest, _registry_service_pb2.ListAliasProtectionsResponse]
+    """List what protects the aliases of a namespace or of a model, there those of its namespace
+    included, by pattern. Errors: NOT_FOUND (namespace, model).
+    """
+    ListAliasHistory: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasHistoryRequest, _registry_service_pb2.ListAliasHistoryResponse]
+    """List where a model's aliases pointed, the newest first. Errors: NOT_FOUND (model)."""
+    ListHistory: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListHistoryRequest, _registry_service_pb2.ListHistoryResponse]
+    """List what happened to a model, its versions and its aliases, the newest first, from the audit
+    log. Errors: NOT_FOUND (model).
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -172,6 +208,12 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """
     RestoreModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreModelRequest, _registry_service_pb2.RestoreModelResponse]  # type: ignore[assignment]
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
+    MoveModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.MoveModelRequest, _registry_service_pb2.MoveModelResponse]  # type: ignore[assignment]
+    """Give a model another name. Its versions, aliases and history come along, and every request by a
+    name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
+    ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
+    FAILED_PRECONDITION (deleted).
+    """
     CreateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
     and it becomes readable by FinalizeVersion. The caller names the version, or lets the server
@@ -211,16 +253,46 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """Bring a deleted version back as it was. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not
     deleted or its model is.
     """
+    PurgeVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.PurgeVersionRequest, _registry_service_pb2.PurgeVersionResponse]  # type: ignore[assignment]
+    """Drop the content of a deleted version for good: its files and all that it says about itself. Its
+    name, ordinal, digest, history and audit events stay, and the number is never used again. Its
+    bytes go with the next garbage collection unless another version has them. What is deleted is
+    purged by itself when its purge_time has come. Errors: NOT_FOUND, ABORTED (stale etag),
+    FAILED_PRECONDITION (VERSION_NOT_DELETED).
+    """
     SetAlias: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SetAliasRequest, _registry_service_pb2.SetAliasResponse]  # type: ignore[assignment]
-    """Point an alias at a sealed version, creating or moving it.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed), ABORTED (etag), ALREADY_EXISTS (if_absent).
+    """Point an alias at a sealed version, creating or moving it. A protected alias needs a right of
+    its own (PERMISSION_DENIED without it) and a reason.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed; REASON_REQUIRED), ABORTED (etag),
+    ALREADY_EXISTS (if_absent).
     """
     GetAlias: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetAliasRequest, _registry_service_pb2.GetAliasResponse]  # type: ignore[assignment]
     """Read one alias. Errors: NOT_FOUND."""
     ListAliases: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasesRequest, _registry_service_pb2.ListAliasesResponse]  # type: ignore[assignment]
     """List a model's aliases by name. Errors: NOT_FOUND (model)."""
     DeleteAlias: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DeleteAliasRequest, _registry_service_pb2.DeleteAliasResponse]  # type: ignore[assignment]
-    """Remove an alias; its history stays. Errors: NOT_FOUND, ABORTED (etag)."""
+    """Remove an alias; its history stays. A protected alias needs a right of its own
+    (PERMISSION_DENIED without it) and a reason.
+    Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (REASON_REQUIRED).
+    """
+    ProtectAliases: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ProtectAliasesRequest, _registry_service_pb2.ProtectAliasesResponse]  # type: ignore[assignment]
+    """Protect aliases of a model, or of all models of a namespace: from now on setting, moving and
+    removing them needs a right of its own and a reason. If the pattern is protected already, that
+    protection is answered as it is.
+    Errors: NOT_FOUND (namespace, model), RESOURCE_EXHAUSTED (64 patterns).
+    """
+    UnprotectAliases: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UnprotectAliasesRequest, _registry_service_pb2.UnprotectAliasesResponse]  # type: ignore[assignment]
+    """Take a protection back. Errors: NOT_FOUND (also if the pattern is not protected there)."""
+    ListAliasProtections: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasProtectionsRequest, _registry_service_pb2.ListAliasProtectionsResponse]  # type: ignore[assignment]
+    """List what protects the aliases of a namespace or of a model, there those of its namespace
+    included, by pattern. Errors: NOT_FOUND (namespace, model).
+    """
+    ListAliasHistory: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListAliasHistoryRequest, _registry_service_pb2.ListAliasHistoryResponse]  # type: ignore[assignment]
+    """List where a model's aliases pointed, the newest first. Errors: NOT_FOUND (model)."""
+    ListHistory: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListHistoryRequest, _registry_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
+    """List what happened to a model, its versions and its aliases, the newest first, from the audit
+    log. Errors: NOT_FOUND (model).
+    """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     """Namespaces, models, versions and aliases.
@@ -340,6 +412,18 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
 
     @_abc_1.abstractmethod
+    def MoveModel(
+        self,
+        request: _registry_service_pb2.MoveModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.MoveModelResponse, _abc.Awaitable[_registry_service_pb2.MoveModelResponse]]:
+        """Give a model another name. Its versions, aliases and history come along, and every request by a
+        name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
+        ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
+        FAILED_PRECONDITION (deleted).
+        """
+
+    @_abc_1.abstractmethod
     def CreateVersion(
         self,
         request: _registry_service_pb2.CreateVersionRequest,
@@ -433,13 +517,28 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PurgeVersion(
+        self,
+        request: _registry_service_pb2.PurgeVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.PurgeVersionResponse, _abc.Awaitable[_registry_service_pb2.PurgeVersionResponse]]:
+        """Drop the content of a deleted version for good: its files and all that it says about itself. Its
+        name, ordinal, digest, history and audit events stay, and the number is never used again. Its
+        bytes go with the next garbage collection unless another version has them. What is deleted is
+        purged by itself when its purge_time has come. Errors: NOT_FOUND, ABORTED (stale etag),
+        FAILED_PRECONDITION (VERSION_NOT_DELETED).
+        """
+
+    @_abc_1.abstractmethod
     def SetAlias(
         self,
         request: _registry_service_pb2.SetAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.SetAliasResponse, _abc.Awaitable[_registry_service_pb2.SetAliasResponse]]:
-        """Point an alias at a sealed version, creating or moving it.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed), ABORTED (etag), ALREADY_EXISTS (if_absent).
+        """Point an alias at a sealed version, creating or moving it. A protected alias needs a right of
+        its own (PERMISSION_DENIED without it) and a reason.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (not sealed; REASON_REQUIRED), ABORTED (etag),
+        ALREADY_EXISTS (if_absent).
         """
 
     @_abc_1.abstractmethod
@@ -464,6 +563,57 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.DeleteAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.DeleteAliasResponse, _abc.Awaitable[_registry_service_pb2.DeleteAliasResponse]]:
-        """Remove an alias; its history stays. Errors: NOT_FOUND, ABORTED (etag)."""
+        """Remove an alias; its history stays. A protected alias needs a right of its own
+        (PERMISSION_DENIED without it) and a reason.
+        Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (REASON_REQUIRED).
+        """
+
+    @_abc_1.abstractmethod
+    def ProtectAliases(
+        self,
+        request: _registry_service_pb2.ProtectAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ProtectAliasesResponse, _abc.Awaitable[_registry_service_pb2.ProtectAliasesResponse]]:
+        """Protect aliases of a model, or of all models of a namespace: from now on setting, moving and
+        removing them needs a right of its own and a reason. If the pattern is protected already, that
+        protection is answered as it is.
+        Errors: NOT_FOUND (namespace, model), RESOURCE_EXHAUSTED (64 patterns).
+        """
+
+    @_abc_1.abstractmethod
+    def UnprotectAliases(
+        self,
+        request: _registry_service_pb2.UnprotectAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.UnprotectAliasesResponse, _abc.Awaitable[_registry_service_pb2.UnprotectAliasesResponse]]:
+        """Take a protection back. Errors: NOT_FOUND (also if the pattern is not protected there)."""
+
+    @_abc_1.abstractmethod
+    def ListAliasProtections(
+        self,
+        request: _registry_service_pb2.ListAliasProtectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListAliasProtectionsResponse, _abc.Awaitable[_registry_service_pb2.ListAliasProtectionsResponse]]:
+        """List what protects the aliases of a namespace or of a model, there those of its namespace
+        included, by pattern. Errors: NOT_FOUND (namespace, model).
+        """
+
+    @_abc_1.abstractmethod
+    def ListAliasHistory(
+        self,
+        request: _registry_service_pb2.ListAliasHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListAliasHistoryResponse, _abc.Awaitable[_registry_service_pb2.ListAliasHistoryResponse]]:
+        """List where a model's aliases pointed, the newest first. Errors: NOT_FOUND (model)."""
+
+    @_abc_1.abstractmethod
+    def ListHistory(
+        self,
+        request: _registry_service_pb2.ListHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.ListHistoryResponse, _abc.Awaitable[_registry_service_pb2.ListHistoryResponse]]:
+        """List what happened to a model, its versions and its aliases, the newest first, from the audit
+        log. Errors: NOT_FOUND (model).
+        """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,39 @@
+"""Crossings of events between the wire and the SDK's records."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from google.protobuf import json_format, struct_pb2
+
+from modelkeep.client import event_records
+from modelkeep.v1 import event_service_pb2 as pb
+
+
+def event_from_wire(wire: pb.Event) -> event_records.Event:
+    """The record of an event."""
+    return event_records.Event(
+        sequence=wire.sequence,
+        created_at=wire.create_time.ToDatetime(tzinfo=UTC),
+        action=wire.action,
+        resource=wire.resource,
+        actor=wire.actor,
+        before=_fields(wire.before) if wire.HasField("before") else None,
+        after=_fields(wire.after) if wire.HasField("after") else None,
+    )
+
+
+def filter_to_wire(wanted: event_records.EventFilter) -> pb.EventFilter:
+    """The message of a filter."""
+    return pb.EventFilter(actions=wanted.actions, models=wanted.models, resource=wanted.resource)
+
+
+def filter_from_wire(wire: pb.EventFilter) -> event_records.EventFilter:
+    """The record of a filter."""
+    return event_records.EventFilter(tuple(wire.actions), tuple(wire.models), wire.resource)
+
+
+def _fields(struct: struct_pb2.Struct) -> Mapping[str, Any]:
+    """The fields as JSON has them; whole numbers are integers, as they were."""
+    plain: dict[str, Any] = json_format.MessageToDict(struct)
+    return plain
