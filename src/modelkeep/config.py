@@ -128,6 +128,8 @@ class Config:
     gc_grace_s: int = 7 * 86_400
     orphan_grace_s: int = 8 * 86_400
     upload_retention_s: int = 7 * 86_400
+    deleted_retention_s: OrNone = OrNone(30 * 86_400)
+    request_retention_s: int = 7 * 86_400
     reap_interval_s: int = 60
     scrub_mib_per_s: OrNone = OrNone(8)
     scrub_every_h: int = 168

@@ -4,10 +4,10 @@ import asyncio
 import datetime
 
 import pytest
-from support import faulty_store, memory_store, uploading
+from support import faulty_store, memory_store, sealing, uploading
 
 from modelkeep.blobs import store
-from modelkeep.domain import errors, uploads
+from modelkeep.domain import errors, names, uploads
 from modelkeep.service import hashing, reaping
 from modelkeep.storage import database
 
@@ -238,3 +238,67 @@ async def test_an_object_of_unknown_age_stays(
     await put(memory, "blobs/" + "f" * 32)
     settings = reaping.Settings(orphan_grace=ZERO)
     assert await reaping.Reaper(db, Ageless(memory), settings).round() == NOTHING
+
+
+async def test_answers_to_requests_are_forgotten_when_they_are_old(
+    db: database.Database, faulty: faulty_store.FaultyBlobStore
+) -> None:
+    insert = """INSERT INTO idempotency_key (principal, request_id, fingerprint, created_at)
+    SELECT 'p', 'r-' || n, decode(repeat('00', 32), 'hex'), now() - n * interval '1 day'
+    FROM generate_series(0, 9) n"""
+    await execute(db, insert)
+    settings = reaping.Settings(answers_kept=datetime.timedelta(days=4.5), answers=3)
+    reaper = reaping.Reaper(db, faulty, settings)
+    assert await reaper.round() == reaping.Reaped(answers=3)
+    assert await reaper.round() == reaping.Reaped(answers=2)
+    assert await reaper.round() == NOTHING
+    async with db.connection() as connection:
+        left = await connection.fetch("SELECT request_id FROM idempotency_key ORDER BY 1")
+    assert [row["request_id"] for row in left] == ["r-0", "r-1", "r-2", "r-3", "r-4"]
+
+
+class TestPurging:
+    @pytest.fixture
+    async def gone(
+        self,
+        db: database.Database,
+        replica: uploading.Replica,
+        faulty: faulty_store.FaultyBlobStore,
+    ) -> names.VersionName:
+        """A deleted version of one file."""
+        sealer = sealing.Sealing(db, faulty)
+        await sealer.make_model()
+        await replica.push(SMALL)
+        name = await sealer.draft(1)
+        await sealer.seal(name, {"w.bin": SMALL})
+        await sealer.delete(name)
+        return name
+
+    async def test_a_deleted_version_is_purged_when_its_time_is_over(
+        self, db: database.Database, gone: names.VersionName, reaper: reaping.Reaper
+    ) -> None:
+        assert await reaper.round() == NOTHING
+        await execute(db, "UPDATE version SET purge_at = now() - interval '1 second'")
+        assert await reaper.round() == reaping.Reaped(purged=1)
+        async with db.connection() as connection:
+            state = await connection.fetchval("SELECT state FROM version")
+            event = await connection.fetchrow("SELECT * FROM audit_event ORDER BY seq DESC LIMIT 1")
+        assert state == "purged"
+        assert (event["action"], event["actor"]) == ("version.purged", "system")
+        assert await count(db, "version_file") == 0
+        assert await reaper.round() == NOTHING
+
+    async def test_one_that_is_restored_meanwhile_is_not(
+        self, db: database.Database, gone: names.VersionName, reaper: reaping.Reaper
+    ) -> None:
+        await execute(db, "UPDATE version SET purge_at = now() - interval '1 second'")
+        async with db.transaction() as writing:
+            await writing.execute("SELECT FROM version FOR NO KEY UPDATE")
+            reaping_it = asyncio.create_task(reaper.round())
+            await waiting_for_a_lock(db)
+            await writing.execute(
+                "UPDATE version SET state = deleted_from, deleted_from = NULL, deleted_at = NULL, "
+                "purge_at = NULL"
+            )
+        assert await reaping_it == NOTHING
+        assert await count(db, "version_file") == 1

@@ -31,7 +31,8 @@ NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Al
 NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
 NOUNS |= {"NamespaceUsage": "namespaces/none"}
 PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
-PARENTS |= {"ListFiles": VERSION}
+PARENTS |= {"ListFiles": VERSION, "ListHistory": MODEL, "ListAliasHistory": MODEL}
+PARENTS |= {"GetStageHistory": MODEL}
 
 
 def well_formed(method: descriptor.MethodDescriptor) -> Any:
@@ -48,7 +49,9 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "digest": DIGEST,
         "digests": [DIGEST],
         "blobs": [{"digest": DIGEST, "data": b"x"}],
+        "destination": MODEL,
         "stage": "staging",
+        "pattern": "none",
         "reason": "test",
         "files": [{"path": "a", "digest": DIGEST}],
         "update_mask": {"paths": ["labels"]},

@@ -1,11 +1,11 @@
-"""`modelkeep rm` and `modelkeep restore`."""
+"""`modelkeep rm`, `modelkeep restore`, `modelkeep purge` and `modelkeep mv`."""
 
 import sys
 
 import click
 
 from modelkeep import client
-from modelkeep.cli import output, picking, session, settings
+from modelkeep.cli import output, picking, session, settings, units
 
 
 @click.command()
@@ -31,6 +31,8 @@ def rm(chosen: settings.Settings, ref: str, yes: bool, form: str) -> None:
 
     deleted = session.run(chosen, work)
     back = f"`modelkeep restore {target}` brings it back"
+    if isinstance(deleted, client.Version) and deleted.purge_at is not None:
+        back += f" until {units.exact(deleted.purge_at)}"
     output.emit(deleted, form, lambda: f"[bold]{target}[/] deleted; {back}")
 
 
@@ -52,6 +54,40 @@ def restore(chosen: settings.Settings, ref: str, form: str) -> None:
 
     restored = session.run(chosen, work)
     output.emit(restored, form, lambda: f"[bold]{restored.ref}[/] restored")
+
+
+@click.command()
+@click.argument("ref")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def purge(chosen: settings.Settings, ref: str, yes: bool, form: str) -> None:
+    """Drop the content of a deleted version for good.
+
+    REF is acme/voice@1.2.0. Its files and all it says about itself go; its name, number, digest and
+    history stay. `modelkeep gc` then frees the bytes that nothing else has.
+    """
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Purge {ref}? Nothing brings it back.", abort=True, err=True)
+    purged = session.run(chosen, lambda registry: registry.purge_version(ref))
+    output.emit(purged, form, lambda: f"[bold]{purged.ref}[/] purged")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("destination")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def mv(chosen: settings.Settings, model: str, destination: str, form: str) -> None:
+    """Give a model another name.
+
+    MODEL and DESTINATION are acme/voice and acme/speech. Its versions, aliases and history come
+    along, and the old name goes on to mean it: nothing that uses it breaks.
+    """
+    moved = session.run(chosen, lambda registry: registry.move_model(model, destination))
+    output.emit(moved, form, lambda: f"[bold]{model}[/] is [bold]{moved.ref}[/] now")
 
 
 async def _target(registry: client.Registry, ref: str) -> str:

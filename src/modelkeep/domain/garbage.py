@@ -9,6 +9,8 @@ ORPHAN_GRACE = datetime.timedelta(days=8)
 """An object no row knows of stays so long: longer than an upload, which its row may yet follow."""
 RETENTION = datetime.timedelta(days=7)
 """The record of an upload that is over stays so long."""
+ANSWERS_KEPT = datetime.timedelta(days=7)
+"""The answer to a request_id can be had again so long: longer than anybody retries."""
 _TOUCHED_EACH = datetime.timedelta(hours=1)
 
 
@@ -34,15 +36,18 @@ class Garbage:
 
     Attributes:
         digest: what it is.
-        size_bytes: what its removal frees.
+        size_bytes: its size.
         verified_at: when it was stored.
         touched_at: when somebody was last told that it is there.
+        freed_bytes: what the store gets back with its removal: its size, or, if it is in a pack,
+            the pack's for the last of the pack's blobs and nothing for the others.
     """
 
     digest: str
     size_bytes: int
     verified_at: datetime.datetime
     touched_at: datetime.datetime
+    freed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

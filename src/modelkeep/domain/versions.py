@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from modelkeep.domain import checks, errors, limits, names, specs, stages
 
 
+RETENTION = datetime.timedelta(days=30)
+"""How long a deleted version can be restored, unless the configuration says otherwise."""
+
+
 class VersionState(enum.StrEnum):
     """Whether a version's content may be read."""
 
@@ -14,6 +18,7 @@ class VersionState(enum.StrEnum):
     READY = "ready"
     QUARANTINED = "quarantined"
     DELETED = "deleted"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,10 @@ class Version:
     etag: str
     warnings: tuple[VersionWarning, ...] = ()
     quarantine_reason: str = ""
+    purge_at: datetime.datetime | None = None
+
+
+GONE = frozenset({VersionState.DELETED, VersionState.PURGED})
 
 
 def require_state(version: Version, wanted: VersionState, purpose: str) -> None:

@@ -1,6 +1,7 @@
 """The reaper: removes what nobody will come back for, a little in each round, on any replica."""
 
 import datetime
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
 from modelkeep.domain import errors, garbage, names
-from modelkeep.service import changes, freeing, upload_changes
+from modelkeep.service import changes, compacting, freeing, purging, upload_changes
 from modelkeep.storage import database
+from modelkeep.storage import purging as purging_rows
 from modelkeep.storage import reaping as rows
 from modelkeep.storage import uploads as upload_rows
 
@@ -25,28 +27,39 @@ class Settings:
     Attributes:
         orphan_grace: how long an object stays that no row knows of.
         retention: how long the record of an upload stays that is over.
+        answers_kept: how long the answer to a request_id can be had again.
         expired: most uploads that a round gives up.
         forgotten: most uploads whose records it deletes.
         listed: objects, or multipart uploads, in one page of the store's.
         pages: most pages of each that a round reads; the next round goes on behind them.
+        compacted: most packs that it writes anew.
+        purged: most deleted versions that a round purges.
+        answers: most answers that a round forgets.
     """
 
     orphan_grace: datetime.timedelta = garbage.ORPHAN_GRACE
     retention: datetime.timedelta = garbage.RETENTION
+    answers_kept: datetime.timedelta = garbage.ANSWERS_KEPT
     expired: int = 100
     forgotten: int = 500
     listed: int = 1000
     pages: int = 10
+    compacted: int = 20
+    purged: int = 50
+    answers: int = 5000
 
 
 @dataclass(slots=True)
 class Reaped:
-    """What one round removed."""
+    """What one round removed, and how many packs it wrote anew."""
 
     expired: int = 0
     forgotten: int = 0
+    purged: int = 0
+    answers: int = 0
     objects: int = 0
     multiparts: int = 0
+    compacted: int = 0
 
 
 class Reaper:
@@ -65,6 +78,7 @@ class Reaper:
         self._blobs = blobs
         self._settings = settings or Settings()
         self._changes = changes.Changes(db)
+        self._compacting = compacting.Compacting(db, blobs)
         self._after = ""
         self._mark = ""
         self.total = Reaped()
@@ -74,6 +88,8 @@ class Reaper:
         reaped = Reaped()
         await self._attempt(self._expire, reaped)
         await self._attempt(self._forget, reaped)
+        await self._attempt(self._purge, reaped)
+        await self._attempt(self._forget_answers, reaped)
         await self._attempt(self._sweep_objects, reaped)
         await self._attempt(self._sweep_multiparts, reaped)
         for name in _COUNTS:
@@ -118,6 +134,20 @@ class Reaper:
             return  # another replica was faster
         await freeing.free_leftovers(self._blobs, stored)
 
+    async def _purge(self, reaped: Reaped) -> None:
+        async with self._db.connection() as connection:
+            due = await purging_rows.list_due(connection, self._settings.purged)
+        for name in due:
+            body = functools.partial(purging.purge_due, name)
+            purged = await self._changes.apply(callers.reaper(), _ONCE, bool, body)
+            reaped.purged += purged
+
+    async def _forget_answers(self, reaped: Reaped) -> None:
+        async with self._db.connection() as connection:
+            reaped.answers += await purging_rows.forget_answers(
+                connection, self._settings.answers_kept, self._settings.answers
+            )
+
     async def _sweep_objects(self, reaped: Reaped) -> None:
         for _ in range(self._settings.pages):
             page = await self._blobs.list_page(
@@ -129,6 +159,8 @@ class Reaper:
                 await self._blobs.delete(key)
                 reaped.objects += 1
                 _log.info("object.reaped", key=key)
+            room = self._settings.compacted - reaped.compacted
+            reaped.compacted += await self._compacting.compact([one.key for one in page], room)
             if not self._after:
                 return
 
@@ -136,7 +168,7 @@ class Reaper:
         if not keys:
             return []
         async with self._db.connection() as connection:
-            return await rows.find_orphans(connection, keys)
+            return await rows.find_orphans(connection, keys, self._settings.orphan_grace)
 
     async def _sweep_multiparts(self, reaped: Reaped) -> None:
         for _ in range(self._settings.pages):
@@ -165,7 +197,7 @@ class Reaper:
         return instant is not None and now - instant >= self._settings.orphan_grace
 
 
-_COUNTS = ("expired", "forgotten", "objects", "multiparts")
+_COUNTS = ("expired", "forgotten", "purged", "answers", "objects", "multiparts", "compacted")
 
 
 class _Expiring:

@@ -22,7 +22,7 @@ from modelkeep.domain import (
     versions,
 )
 from modelkeep.service import changes
-from modelkeep.storage import codec, database, resolving
+from modelkeep.storage import codec, database, model_names, resolving
 from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
 from modelkeep.storage import models as model_rows
@@ -30,9 +30,17 @@ from modelkeep.storage import versions as rows
 
 
 class Versions:
-    """Creates, reads, changes, deletes and restores versions."""
+    """Creates, reads, changes, deletes and restores versions.
 
-    def __init__(self, db: database.Database) -> None:
+    Args:
+        db: the database.
+        retention: how long a deleted version can be restored; None: until somebody purges it.
+    """
+
+    def __init__(
+        self, db: database.Database, retention: datetime.timedelta | None = versions.RETENTION
+    ) -> None:
+        self._retention = retention
         self._db = db
         self._changes = changes.Changes(db)
 
@@ -124,7 +132,7 @@ class Versions:
         """Delete a version softly; raises `errors.FailedPrecondition` while something holds it."""
         policy.require(caller, policy.Action.DELETE_VERSION, name)
         return await self._changes.apply(
-            caller, once, versions.Version, functools.partial(_delete, name, etag)
+            caller, once, versions.Version, functools.partial(_delete, name, etag, self._retention)
         )
 
     async def restore(
@@ -191,7 +199,8 @@ async def _hold_base(connection: database.Connection, content: specs.Content) ->
     """Id of the base, which nobody can delete before the end of the transaction."""
     if not content.base_version:
         return None
-    stored = await rows.hold(connection, names.VersionName.parse(content.base_version))
+    base = names.VersionName.parse(content.base_version)
+    stored = await rows.hold(connection, await model_names.today(connection, base))
     versions.require_state(stored.version, versions.VersionState.READY, "a base")
     return stored.version_id
 
@@ -203,8 +212,11 @@ async def revise(
     stored = await rows.lock(change.connection, name)
     present = stored.version
     changes.require_etag(name, etag, present.etag)
-    if present.state is versions.VersionState.DELETED:
-        raise errors.FailedPrecondition(f"{name} is deleted; restore it first", reason="DELETED")
+    if present.state in versions.GONE:
+        raise errors.FailedPrecondition(
+            f"{name} is {present.state}; only what is not can be changed",
+            reason=present.state.upper(),
+        )
     sealed = {key: value for key, value in changed.items() if key in versions.SEALED_FIELDS}
     notes = {key: value for key, value in changed.items() if key not in sealed}
     if sealed:
@@ -238,14 +250,19 @@ async def _replace_content(
     await rows.update_content(change.connection, stored.version_id, content, base_id)
 
 
-async def _delete(name: names.VersionName, etag: str, change: changes.Change) -> versions.Version:
+async def _delete(
+    name: names.VersionName,
+    etag: str,
+    retention: datetime.timedelta | None,
+    change: changes.Change,
+) -> versions.Version:
     stored = await rows.lock(change.connection, name)
     changes.require_etag(name, etag, stored.version.etag)
-    if stored.version.state is versions.VersionState.DELETED:
+    if stored.version.state in versions.GONE:
         return stored.version
     dependent = await rows.find_dependent(change.connection, stored.version_id)
     versions.require_deletable(stored.version, dependent)
-    await rows.delete(change.connection, stored.version_id)
+    await rows.delete(change.connection, stored.version_id, retention)
     before = {"state": stored.version.state.value}
     change.record(name.namespace, events.Event("version.deleted", name, before, None))
     return (await rows.get(change.connection, name)).version

@@ -24,11 +24,13 @@ STATEMENT_TIMEOUT_S = 20.0
 _TAKEN = {
     "namespace_name_unique": "a namespace of that name exists",
     "model_name_unique": "a model of that name exists in the namespace, perhaps deleted",
+    "model_name_taken": "that is the former name of another model, which still answers to it",
     "version_semver_unique": "that version exists in the model, perhaps deleted",
 }
 _REFUSED = {
     "version_sealed": ("the version is sealed; its content cannot change", "VERSION_NOT_DRAFT"),
     "version_file_blob_exists": ("a file of the version was never uploaded", "BLOB_MISSING"),
+    "version_purged": ("a purged version stays as it is", "VERSION_PURGED"),
     "audit_append_only": ("the audit log is append-only", "AUDIT_APPEND_ONLY"),
 }
 _RACED = {

@@ -11,10 +11,13 @@ m.revision"""
 _FROM = "model m JOIN namespace n USING (namespace_id)"
 
 INSERT = f"""
-INSERT INTO model AS m (namespace_id, name, kind, owner, description, labels, creator)
+WITH m AS (
+INSERT INTO model (namespace_id, name, kind, owner, description, labels, creator)
 SELECT namespace_id, $2, $3, $4, $5, $6, $7 FROM namespace WHERE name = $1
-ON CONFLICT (namespace_id, name) DO NOTHING
-RETURNING {_COLUMNS.replace("n.name", "$1::text")}"""
+ON CONFLICT (namespace_id, name) DO NOTHING RETURNING *
+), named AS (
+INSERT INTO model_name (namespace_id, name, model_id) SELECT namespace_id, name, model_id FROM m
+) SELECT {_COLUMNS.replace("n.name", "$1::text")} FROM m"""
 GET = f"SELECT {_COLUMNS} FROM {_FROM} WHERE n.name = $1 AND m.name = $2"
 LOCK = f"{GET} FOR NO KEY UPDATE OF m"
 UPDATE = """
@@ -24,7 +27,8 @@ SET_DELETED = """
 UPDATE model SET deleted_at = CASE WHEN $2 THEN now() END, updated_at = now(),
 revision = revision + 1 WHERE model_id = $1"""
 HAS_LIVE_VERSION = """
-SELECT version FROM version WHERE model_id = $1 AND state <> 'deleted' ORDER BY ordinal LIMIT 1"""
+SELECT version FROM version WHERE model_id = $1 AND state NOT IN ('deleted', 'purged')
+ORDER BY ordinal LIMIT 1"""
 NEXT_ORDINAL = """
 UPDATE model m SET last_ordinal = last_ordinal + 1 FROM namespace n
 WHERE n.namespace_id = m.namespace_id AND n.name = $1 AND m.name = $2 AND m.deleted_at IS NULL

@@ -14,7 +14,7 @@ _SELECT = f"SELECT {version_rows.WHOLE} FROM {version_rows.FROM}"
 _MODEL = "n.name = $1 AND m.name = $2"
 _NOW = "v.state = 'ready'"
 _THEN = """v.finalized_at <= $3 AND (v.deleted_at IS NULL OR v.deleted_at > $3)
-AND v.state IN ('ready', 'deleted')"""
+AND v.state IN ('ready', 'deleted', 'purged')"""
 _HELD_THEN = "x.valid_from <= $3 AND (x.valid_to IS NULL OR x.valid_to > $3)"
 _BY_SEMVER = "ORDER BY v.semver_key DESC, v.ordinal DESC LIMIT 1"
 _BY_ORDINAL = "ORDER BY v.ordinal DESC LIMIT 1"

@@ -1,6 +1,7 @@
 """Rows of versions: reading and writing. `resolving.py` has the look-ups by reference."""
 
 import dataclasses
+import datetime
 from dataclasses import dataclass
 
 from modelkeep.domain import errors, manifests, names, pages, semver, specs, versions
@@ -10,7 +11,7 @@ from modelkeep.storage import models as model_rows
 HEAD = """v.version_id, v.namespace_id, v.model_id, n.name AS namespace, m.name AS model, v.ordinal,
 v.version, v.state, v.stage, v.manifest_digest, v.file_count, v.total_bytes, v.labels,
 v.description, v.creator, v.create_client, v.created_at, v.updated_at, v.finalized_at,
-v.deleted_at, v.revision, v.warnings, v.quarantine_reason,
+v.deleted_at, v.purge_at, v.revision, v.warnings, v.quarantine_reason,
 ARRAY(SELECT alias FROM alias_assignment a
       WHERE a.version_id = v.version_id AND a.valid_to IS NULL ORDER BY alias) AS aliases"""
 WHOLE = f"{HEAD}, v.content, v.card"
@@ -38,7 +39,7 @@ FIND_DEPENDENT = """
 SELECT 'namespaces/' || n.name || '/models/' || m.name || '/versions/' || v.version
 FROM version v JOIN model m ON m.model_id = v.model_id
 JOIN namespace n ON n.namespace_id = v.namespace_id
-WHERE v.base_version_id = $1 AND v.state <> 'deleted' LIMIT 1"""
+WHERE v.base_version_id = $1 AND v.state NOT IN ('deleted', 'purged') LIMIT 1"""
 UPDATE_NOTES = """
 UPDATE version SET labels = $2, description = $3, card = $4, updated_at = now(),
 revision = revision + 1 WHERE version_id = $1"""
@@ -50,7 +51,8 @@ warnings = $5, finalized_at = now(), updated_at = now(), revision = revision + 1
 WHERE version_id = $1"""
 DELETE = """
 UPDATE version SET state = 'deleted', deleted_from = state, deleted_at = now(),
-updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
+purge_at = now() + $2::interval, updated_at = now(), revision = revision + 1
+WHERE version_id = $1"""
 QUARANTINE = """
 UPDATE version SET state = 'quarantined', quarantine_reason = $2, updated_at = now(),
 revision = revision + 1 WHERE version_id = $1"""
@@ -58,11 +60,11 @@ RELEASE = """
 UPDATE version SET state = 'ready', quarantine_reason = '', updated_at = now(),
 revision = revision + 1 WHERE version_id = $1"""
 RESTORE = """
-UPDATE version SET state = deleted_from, deleted_from = NULL, deleted_at = NULL,
+UPDATE version SET state = deleted_from, deleted_from = NULL, deleted_at = NULL, purge_at = NULL,
 updated_at = now(), revision = revision + 1 WHERE version_id = $1"""
 LIST = f"""
 SELECT {HEAD} FROM {FROM}
-WHERE v.model_id = $1 AND v.ordinal < $2 AND ($4 OR v.state <> 'deleted')
+WHERE v.model_id = $1 AND v.ordinal < $2 AND ($4 OR v.state NOT IN ('deleted', 'purged'))
 ORDER BY v.ordinal DESC LIMIT $3"""
 
 _WARNINGS = tuple[versions.VersionWarning, ...]
@@ -183,9 +185,11 @@ async def seal(
     )
 
 
-async def delete(connection: database.Connection, version_id: int) -> None:
-    """Delete a version softly."""
-    await connection.execute(DELETE, version_id)
+async def delete(
+    connection: database.Connection, version_id: int, retention: datetime.timedelta | None
+) -> None:
+    """Delete a version softly, to be purged after so long; None: not unless somebody asks."""
+    await connection.execute(DELETE, version_id, retention)
 
 
 async def quarantine(connection: database.Connection, version_id: int, reason: str) -> None:
@@ -235,6 +239,7 @@ def version_from_row(row: database.Row, content: specs.Content, card: str = "") 
         etag=str(row["revision"]),
         warnings=_warnings(row["warnings"]),
         quarantine_reason=row["quarantine_reason"],
+        purge_at=row["purge_at"],
     )
 
 

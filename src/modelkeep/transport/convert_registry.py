@@ -27,6 +27,7 @@ STATES: dict[int, versions.VersionState] = {
     pb.VERSION_STATE_READY: versions.VersionState.READY,
     pb.VERSION_STATE_QUARANTINED: versions.VersionState.QUARANTINED,
     pb.VERSION_STATE_DELETED: versions.VersionState.DELETED,
+    pb.VERSION_STATE_PURGED: versions.VersionState.PURGED,
 }
 PICKLE_POLICIES: dict[int, pickle_policies.PicklePolicy] = {
     pb.PICKLE_POLICY_ALLOW: pickle_policies.PicklePolicy.ALLOW,
@@ -138,6 +139,7 @@ def version_to_wire(version: versions.Version) -> pb.Version:
         etag=version.etag,
         warnings=map(_warning_to_wire, version.warnings),
         quarantine_reason=version.quarantine_reason,
+        purge_time=convert.timestamp_to_wire(version.purge_at),
     )
     convert_specs.fill_content(wire, version.content)
     return wire
@@ -183,4 +185,16 @@ def alias_to_wire(alias: aliases.Alias) -> pb.Alias:
         actor=alias.actor,
         set_time=convert.timestamp_to_wire(alias.set_at),
         etag=alias.etag,
+        protected=alias.protected,
+    )
+
+
+def protection_to_wire(protection: aliases.Protection) -> pb.AliasProtection:
+    """An alias protection for the wire."""
+    return pb.AliasProtection(
+        parent=str(protection.owner),
+        pattern=protection.pattern,
+        reason=protection.reason,
+        actor=protection.actor,
+        protect_time=convert.timestamp_to_wire(protection.protected_at),
     )

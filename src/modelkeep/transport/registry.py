@@ -6,7 +6,13 @@ from typing import Any
 from modelkeep.authz import caller as callers
 from modelkeep.domain import bumps, limits, names
 from modelkeep.service import usecases
-from modelkeep.transport import convert_facts, convert_quotas, page_tokens, requests
+from modelkeep.transport import (
+    convert_facts,
+    convert_histories,
+    convert_quotas,
+    page_tokens,
+    requests,
+)
 from modelkeep.transport import convert_registry as crossing
 from modelkeep.v1 import registry_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2_grpc as pb_grpc
@@ -23,6 +29,10 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         self._next_versions = registry.next_versions
         self._finalizing = registry.finalizing
         self._aliases = registry.aliases
+        self._moving = registry.moving
+        self._purging = registry.purging
+        self._protections = registry.protections
+        self._histories = registry.histories
         self._tokens = tokens
 
     async def CreateNamespace(
@@ -117,6 +127,10 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         model = await self._models.restore(callers.current(), *arguments)
         return pb.RestoreModelResponse(model=crossing.model_to_wire(model))
 
+    async def MoveModel(self, request: pb.MoveModelRequest, context: Any) -> pb.MoveModelResponse:
+        model = await self._moving.move(callers.current(), *requests.move_model(request))
+        return pb.MoveModelResponse(model=crossing.model_to_wire(model))
+
     async def CreateVersion(
         self, request: pb.CreateVersionRequest, context: Any
     ) -> pb.CreateVersionResponse:
@@ -201,6 +215,13 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         version = await self._versions.restore(callers.current(), *arguments)
         return pb.RestoreVersionResponse(version=crossing.version_to_wire(version))
 
+    async def PurgeVersion(
+        self, request: pb.PurgeVersionRequest, context: Any
+    ) -> pb.PurgeVersionResponse:
+        arguments = requests.by_etag("PurgeVersion", names.VersionName.parse, request)
+        version = await self._purging.purge(callers.current(), *arguments)
+        return pb.PurgeVersionResponse(version=crossing.version_to_wire(version))
+
     async def SetAlias(self, request: pb.SetAliasRequest, context: Any) -> pb.SetAliasResponse:
         alias = await self._aliases.set(
             callers.current(), *requests.set_alias(request), if_absent=request.if_absent
@@ -226,6 +247,49 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
     async def DeleteAlias(
         self, request: pb.DeleteAliasRequest, context: Any
     ) -> pb.DeleteAliasResponse:
-        arguments = requests.by_etag("DeleteAlias", names.AliasName.parse, request)
-        await self._aliases.delete(callers.current(), *arguments)
+        await self._aliases.delete(callers.current(), *requests.delete_alias(request))
         return pb.DeleteAliasResponse()
+
+    async def ProtectAliases(
+        self, request: pb.ProtectAliasesRequest, context: Any
+    ) -> pb.ProtectAliasesResponse:
+        protection = await self._protections.protect(
+            callers.current(), *requests.protection("ProtectAliases", request)
+        )
+        return pb.ProtectAliasesResponse(protection=crossing.protection_to_wire(protection))
+
+    async def UnprotectAliases(
+        self, request: pb.UnprotectAliasesRequest, context: Any
+    ) -> pb.UnprotectAliasesResponse:
+        await self._protections.unprotect(
+            callers.current(), *requests.protection("UnprotectAliases", request)
+        )
+        return pb.UnprotectAliasesResponse()
+
+    async def ListAliasProtections(
+        self, request: pb.ListAliasProtectionsRequest, context: Any
+    ) -> pb.ListAliasProtectionsResponse:
+        held = await self._protections.list(callers.current(), requests.protections_of(request))
+        return pb.ListAliasProtectionsResponse(protections=map(crossing.protection_to_wire, held))
+
+    async def ListAliasHistory(
+        self, request: pb.ListAliasHistoryRequest, context: Any
+    ) -> pb.ListAliasHistoryResponse:
+        asked = requests.history(self._tokens, request)
+        page = await self._histories.list_aliases(callers.current(), *asked)
+        response = pb.ListAliasHistoryResponse()
+        response.next_page_token = self._tokens.write(
+            request, page, response.assignments, convert_histories.alias_assignment_to_wire
+        )
+        return response
+
+    async def ListHistory(
+        self, request: pb.ListHistoryRequest, context: Any
+    ) -> pb.ListHistoryResponse:
+        asked = requests.history(self._tokens, request)
+        page = await self._histories.list_events(callers.current(), *asked)
+        response = pb.ListHistoryResponse()
+        response.next_page_token = self._tokens.write(
+            request, page, response.entries, convert_histories.entry_to_wire
+        )
+        return response

@@ -11,6 +11,7 @@ from modelkeep.domain import (
     aliases,
     bumps,
     checks,
+    histories,
     limits,
     manifests,
     models,
@@ -107,6 +108,18 @@ def update_model(
         )
         paths = _mask(found, request, frozenset({"owner", "description", "labels"}))
     return once, name, _chosen(fields, paths), request.model.etag
+
+
+def move_model(
+    request: pb.MoveModelRequest,
+) -> tuple[changes.Once, names.ModelName, names.ModelName, str]:
+    """Arguments of `Moving.move`."""
+    with checks.Checks() as found:
+        once = _once(found, "MoveModel", request)
+        name = found.make("name", partial(names.ModelName.parse, request.name))
+        new = found.make("destination", partial(names.ModelName.parse, request.destination))
+        convert.check_etag(found, "etag", request.etag)
+    return once, name, new, request.etag
 
 
 def by_etag(method: str, parse: Callable[[str], N], request: Any) -> tuple[changes.Once, N, str]:
@@ -217,6 +230,39 @@ def set_alias(
     return once, target, request.alias.etag
 
 
+def delete_alias(
+    request: pb.DeleteAliasRequest,
+) -> tuple[changes.Once, names.AliasName, str, str]:
+    """Arguments of `Aliases.delete`."""
+    with checks.Checks() as found:
+        once = _once(found, "DeleteAlias", request)
+        name = found.make("name", partial(names.AliasName.parse, request.name))
+        found.text("reason", request.reason, limits.REASON_CHARS, layout=True)
+        convert.check_etag(found, "etag", request.etag)
+    return once, name, request.reason, request.etag
+
+
+def protection(method: str, request: Any) -> tuple[changes.Once, aliases.ProtectionTarget]:
+    """Arguments of `Protections.protect` and `Protections.unprotect`."""
+    found = checks.Checks()
+    once = _once(found, method, request)
+    owner = found.make("parent", partial(_owner, request.parent))
+    return once, found.finish(
+        lambda: aliases.ProtectionTarget(owner, request.pattern, request.reason)
+    )
+
+
+def protections_of(request: pb.ListAliasProtectionsRequest) -> aliases.Owner:
+    """Whose protections are asked for."""
+    with checks.Checks() as found:
+        return found.make("parent", partial(_owner, request.parent))
+
+
+def _owner(text: str) -> aliases.Owner:
+    is_model = "/models/" in text
+    return names.ModelName.parse(text) if is_model else names.NamespaceName.parse(text)
+
+
 def set_stage(
     request: lifecycle_service_pb2.SetStageRequest,
 ) -> tuple[changes.Once, names.VersionName, stages.StageMove, str]:
@@ -245,6 +291,19 @@ def name_of(parse: Callable[[str], N], request: Any) -> N:
     """The name in a Get request."""
     with checks.Checks() as found:
         return found.make("name", partial(parse, request.name))
+
+
+def history(
+    tokens: page_tokens.PageTokens, request: Any
+) -> tuple[names.ModelName, histories.Filter, pages.PageRequest]:
+    """Model, filter and page of a history."""
+    stated = {field.name for field in request.DESCRIPTOR.fields} & {"alias", "stage", "version"}
+    with checks.Checks() as found:
+        parent = found.make("parent", partial(names.ModelName.parse, request.parent))
+        parts = {field: getattr(request, field) for field in stated}
+        wanted = found.make("", partial(histories.Filter, **parts))
+        page = found.make("", partial(tokens.read, request))
+    return parent, wanted, page
 
 
 def list_within(
