@@ -1,6 +1,6 @@
 """How the registry's records look to people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from rich import table as rich_table
@@ -82,11 +82,53 @@ def aliases(entries: Iterable[client.Alias]) -> rich_table.Table:
             cell(version_of(one), "bold"),
             age(one.set_at),
             cell(one.actor),
+            cell("protected" if one.protected else "", "yellow"),
             summary(one.reason),
         )
         for one in entries
     ]
-    return grid.of(("ALIAS", "VERSION", "SET", "BY", "REASON"), rows, expendable=("BY",))
+    return _without_empty(
+        ("ALIAS", "VERSION", "SET", "BY", "PROTECTED", "REASON"), rows, {"PROTECTED"}, ("BY",)
+    )
+
+
+def protections(entries: Iterable[client.AliasProtection]) -> rich_table.Table:
+    """One line for each protection of aliases."""
+    rows = [
+        (
+            cell(one.pattern, "magenta"),
+            cell(_place_of(one.parent), "bold"),
+            age(one.protected_at),
+            cell(one.actor),
+            summary(one.reason),
+        )
+        for one in entries
+    ]
+    return grid.of(("PATTERN", "WHERE", "SINCE", "BY", "REASON"), rows, expendable=("BY",))
+
+
+def _place_of(name: str) -> str:
+    """`acme` or `acme/voice`, of a resource name."""
+    return "/".join(name.split("/")[1::2])
+
+
+def _without_empty(
+    headings: Sequence[str],
+    rows: Sequence[grid.Row],
+    optional: Collection[str],
+    expendable: Sequence[str],
+) -> rich_table.Table:
+    """A table without those optional columns in which no row says anything."""
+    columns = [
+        column
+        for column, heading in enumerate(headings)
+        if heading not in optional or any(str(row[column]) != "-" for row in rows)
+    ]
+    return grid.of(
+        [headings[column] for column in columns],
+        [[row[column] for column in columns] for row in rows],
+        expendable=expendable,
+    )
 
 
 def files(entries: Iterable[client.File]) -> rich_table.Table:

@@ -5,7 +5,7 @@ import functools
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.domain import aliases, errors, events, names, pages, versions
-from modelkeep.service import changes
+from modelkeep.service import changes, protections
 from modelkeep.storage import aliases as rows
 from modelkeep.storage import database
 from modelkeep.storage import models as model_rows
@@ -30,8 +30,9 @@ class Aliases:
     ) -> aliases.Alias:
         """Point an alias at a ready version.
 
-        Raises `errors.NotFound`, `errors.FailedPrecondition` (not ready), `errors.StaleEtag`, and
-        `errors.AlreadyExists` if it is set and `if_absent` forbids moving it.
+        Raises `errors.NotFound`, `errors.FailedPrecondition` (not ready; protected and no reason),
+        `errors.StaleEtag`, `errors.PermissionDenied` (protected), and `errors.AlreadyExists` if it
+        is set and `if_absent` forbids moving it.
         """
         policy.require(caller, policy.Action.SET_ALIAS, target.name)
         body = functools.partial(_set, target, etag, if_absent)
@@ -53,18 +54,28 @@ class Aliases:
             return await rows.list_page(connection, model_id, page)
 
     async def delete(
-        self, caller: callers.Caller, once: changes.Once, name: names.AliasName, etag: str
+        self,
+        caller: callers.Caller,
+        once: changes.Once,
+        name: names.AliasName,
+        reason: str,
+        etag: str,
     ) -> aliases.Alias:
-        """Remove an alias and return what it was; raises `errors.NotFound`."""
+        """Remove an alias and return what it was.
+
+        Raises `errors.NotFound`, `errors.StaleEtag`, and if it is protected
+        `errors.PermissionDenied` and `errors.FailedPrecondition` (no reason).
+        """
         policy.require(caller, policy.Action.DELETE_ALIAS, name)
-        body = functools.partial(_delete, name, etag)
+        body = functools.partial(_delete, name, reason, etag)
         return await self._changes.apply(caller, once, aliases.Alias, body)
 
 
 async def _set(
     target: aliases.AliasTarget, etag: str, if_absent: bool, change: changes.Change
 ) -> aliases.Alias:
-    await model_rows.lock(change.connection, target.name.parent)
+    model = await model_rows.lock(change.connection, target.name.parent)
+    protected = await protections.require_may_touch(change, target.name, model, target.reason)
     version = await version_rows.hold(change.connection, target.version)
     versions.require_state(version.version, versions.VersionState.READY, "aliased")
     present = await rows.find(change.connection, target.name)
@@ -77,20 +88,26 @@ async def _set(
         return present.alias
     ended_at = await rows.close(change.connection, present.assignment_id) if present else None
     ids = (version.namespace_id, version.model_id, version.version_id)
-    alias = await rows.insert(change.connection, target, ids, change.caller.principal, ended_at)
+    alias = await rows.insert(
+        change.connection, target, ids, change.caller.principal, ended_at, protected=protected
+    )
     before = {"version": str(present.alias.version)} if present else None
     after = {"version": str(target.version), "reason": target.reason}
     change.record(target.name.namespace, events.Event("alias.set", target.name, before, after))
     return alias
 
 
-async def _delete(name: names.AliasName, etag: str, change: changes.Change) -> aliases.Alias:
-    await model_rows.lock(change.connection, name.parent)
+async def _delete(
+    name: names.AliasName, reason: str, etag: str, change: changes.Change
+) -> aliases.Alias:
+    model = await model_rows.lock(change.connection, name.parent)
     present = await rows.find(change.connection, name)
     if present is None:
         raise errors.NotFound(f"{name} does not exist", resource=name)
+    await protections.require_may_touch(change, name, model, reason)
     changes.require_etag(name, etag, present.alias.etag)
     await rows.close(change.connection, present.assignment_id)
     before = {"version": str(present.alias.version)}
-    change.record(name.namespace, events.Event("alias.deleted", name, before, None))
+    after = {"reason": reason} if reason else None
+    change.record(name.namespace, events.Event("alias.deleted", name, before, after))
     return present.alias

@@ -4,10 +4,12 @@ import datetime
 from dataclasses import dataclass
 
 from modelkeep.domain import aliases, errors, names, pages
-from modelkeep.storage import database
+from modelkeep.storage import database, protections
 
-_COLUMNS = """a.assignment_id, a.version_id, n.name AS namespace, m.name AS model, a.alias,
-v.version, a.reason, a.actor, a.valid_from"""
+_HOLDS = protections.HOLDS.format(model="a.model_id", namespace="a.namespace_id")
+_COLUMNS = f"""a.assignment_id, a.version_id, n.name AS namespace, m.name AS model, a.alias,
+v.version, a.reason, a.actor, a.valid_from, EXISTS (SELECT FROM alias_protection p
+WHERE {_HOLDS} AND a.alias {protections.COVERS}) AS protected"""
 _FROM = """alias_assignment a JOIN version v ON v.version_id = a.version_id
 JOIN model m ON m.model_id = a.model_id JOIN namespace n ON n.namespace_id = a.namespace_id"""
 
@@ -60,6 +62,8 @@ async def insert(
     ids: tuple[int, int, int],
     actor: str,
     valid_from: datetime.datetime | None,
+    *,
+    protected: bool,
 ) -> aliases.Alias:
     """Open an assignment at the instant the one before ended, or now.
 
@@ -84,6 +88,7 @@ async def insert(
         actor=actor,
         set_at=row["valid_from"],
         etag=str(row["assignment_id"]),
+        protected=protected,
     )
 
 
@@ -109,4 +114,5 @@ def _alias_from_row(row: database.Row) -> aliases.Alias:
         actor=row["actor"],
         set_at=row["valid_from"],
         etag=str(row["assignment_id"]),
+        protected=row["protected"],
     )

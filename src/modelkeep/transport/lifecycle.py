@@ -3,9 +3,9 @@
 from typing import Any
 
 from modelkeep.authz import caller as callers
-from modelkeep.service import lifecycle
+from modelkeep.service import usecases
+from modelkeep.transport import convert_histories, page_tokens, requests
 from modelkeep.transport import convert_registry as crossing
-from modelkeep.transport import requests
 from modelkeep.v1 import lifecycle_service_pb2 as pb
 from modelkeep.v1 import lifecycle_service_pb2_grpc as pb_grpc
 
@@ -13,8 +13,10 @@ from modelkeep.v1 import lifecycle_service_pb2_grpc as pb_grpc
 class LifecycleServicer(pb_grpc.LifecycleServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
-    def __init__(self, lifecycle: lifecycle.Lifecycle) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
+        self._lifecycle = registry.lifecycle
+        self._histories = registry.histories
+        self._tokens = tokens
 
     async def SetStage(self, request: pb.SetStageRequest, context: Any) -> pb.SetStageResponse:
         move = await self._lifecycle.set_stage(callers.current(), *requests.set_stage(request))
@@ -29,3 +31,14 @@ class LifecycleServicer(pb_grpc.LifecycleServiceServicer):
             callers.current(), *requests.release_version(request)
         )
         return pb.ReleaseVersionResponse(version=crossing.version_to_wire(version))
+
+    async def GetStageHistory(
+        self, request: pb.GetStageHistoryRequest, context: Any
+    ) -> pb.GetStageHistoryResponse:
+        asked = requests.history(self._tokens, request)
+        page = await self._histories.list_stages(callers.current(), *asked)
+        response = pb.GetStageHistoryResponse()
+        response.next_page_token = self._tokens.write(
+            request, page, response.assignments, convert_histories.stage_assignment_to_wire
+        )
+        return response
