@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelkeep.domain import blobs, errors, limits, uploads
-from modelkeep.service import budget, hashing, upload_parts
+from modelkeep.service import budget, hashing, running_digests, upload_parts
 
 ends = st.integers(0, 60)
 ranges = st.lists(st.builds(uploads.ByteRange, ends, ends))
@@ -128,7 +128,7 @@ def hasher() -> Iterator[hashing.Hasher]:
 
 
 async def test_a_running_digest_answers_only_for_parts_in_order(hasher: hashing.Hasher) -> None:
-    digest = hashing.RunningDigest(2)
+    digest = running_digests.RunningDigest(2, 5)
     assert not await digest.advance(hasher, 2, [b"b"])
     assert await digest.advance(hasher, 1, [b"a"])
     assert digest.whole_with_one_more() == ""
@@ -144,7 +144,7 @@ async def test_a_running_digest_answers_only_for_parts_in_order(hasher: hashing.
 async def test_a_running_digest_says_nothing_before_all_but_one_part_are_durable(
     hasher: hashing.Hasher,
 ) -> None:
-    digest = hashing.RunningDigest(3)
+    digest = running_digests.RunningDigest(3, 5)
     for number in (1, 2, 3):
         await digest.advance(hasher, number, [b"x"])
     for expected in (False, False, True):

@@ -1,16 +1,13 @@
 """Checksums of parts and digests of wholes, computed in threads."""
 
 import asyncio
-import collections
 import functools
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent import futures
 from typing import TypeVar
 
 import google_crc32c
-
-from modelkeep.domain import names
 
 T = TypeVar("T")
 
@@ -19,7 +16,6 @@ EMPTY_SHA256 = f"sha256:{hashlib.sha256().hexdigest()}"
 _POLYNOMIAL = 0x82F63B78
 """Castagnoli's, bits reversed: the highest bit is the coefficient of x^0."""
 _ONE = 1 << 31
-_DIGESTS_KEPT = 4096
 
 
 class Hasher:
@@ -79,77 +75,3 @@ def _power_of_x(exponent: int) -> int:
         square = _multiplied(square, square)
         exponent >>= 1
     return power
-
-
-class RunningDigest:
-    """SHA-256 of a blob whose parts this process hashes and stores one after another.
-
-    It is the digest of what the store has only if each part's bytes were hashed once, in order,
-    and became durable by the same attempt: `recorded` counts those that did, `spoil` ends it as
-    soon as one did not, and either alone keeps a wrong digest from being answered.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._hash = hashlib.sha256()
-        self._hashed = 0
-        self._recorded = 0
-        self._spoilt = False
-        self._turn = asyncio.Lock()
-
-    async def advance(self, hasher: Hasher, number: int, buffers: Sequence[bytes]) -> bool:
-        """Hash a part; False, and nothing is hashed, if it is not its turn. First come first."""
-        async with self._turn:
-            if self._spoilt or number != self._hashed + 1:
-                return False
-            await hasher.run(functools.partial(_update, self._hash, buffers))
-            self._hashed = number
-            return True
-
-    def recorded(self) -> None:
-        """Count a hashed part as durable."""
-        self._recorded += 1
-
-    def spoil(self) -> None:
-        """Never answer a digest."""
-        self._spoilt = True
-
-    @property
-    def spoilt(self) -> bool:
-        """Whether it will never answer a digest."""
-        return self._spoilt
-
-    def whole_with_one_more(self) -> str:
-        """`sha256:{hex}` if only the last hashed part is not durable yet, else ''."""
-        if self._spoilt or self._hashed != self._count or self._recorded != self._count - 1:
-            return ""
-        return f"sha256:{self._hash.hexdigest()}"
-
-
-def _update(digest: "hashlib._Hash", buffers: Sequence[bytes]) -> None:
-    for buffer in buffers:
-        digest.update(buffer)
-
-
-class RunningDigests:
-    """The running digests of this process by upload; the longest unused are forgotten."""
-
-    def __init__(self) -> None:
-        self._by_name: collections.OrderedDict[names.UploadName, RunningDigest] = (
-            collections.OrderedDict()
-        )
-
-    def of(self, name: names.UploadName, number: int, count: int) -> RunningDigest | None:
-        """The digest that a part may advance; a new one for part 1."""
-        found = self._by_name.get(name)
-        if number == 1 and (found is None or found.spoilt):
-            found = self._by_name[name] = RunningDigest(count)
-        if found is not None:
-            self._by_name.move_to_end(name)
-        if len(self._by_name) > _DIGESTS_KEPT:
-            self._by_name.popitem(last=False)
-        return found
-
-    def forget(self, name: names.UploadName) -> None:
-        """Drop a digest that is not needed any more."""
-        self._by_name.pop(name, None)

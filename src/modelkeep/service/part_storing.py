@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from modelkeep.domain import errors, names, uploads
-from modelkeep.service import hashing, upload_parts
+from modelkeep.service import hashing, running_digests, upload_parts
 from modelkeep.storage import database
 from modelkeep.storage import upload_parts as rows
 from modelkeep.storage import uploads as upload_rows
@@ -78,16 +78,15 @@ class StoringLine:
     async def _make_durable(
         self, part: upload_parts.PartBuffer, before: "asyncio.Task[bool] | None"
     ) -> None:
-        if part.skip:
+        if part.turn is None:  # durable already
             return
-        storing = _Storing(self._shared, self._target, part.number, part.take_buffers())
+        storing = _Storing(self._shared, self._target, part.number, part.take_buffers(), part.turn)
         try:
             await storing.store()
         finally:
             self._shared.memory.release(part.reserved_bytes)
         if before is not None:
-            # Were two recorded at once, neither would be the last that the digest waits for.
-            await asyncio.wait([before])
+            await asyncio.wait([before])  # so that what is durable grows without gaps
         await storing.record()
 
 
@@ -100,51 +99,48 @@ class _Storing:
         target: upload_parts.Target,
         number: int,
         buffers: Sequence[bytes],
+        turn: running_digests.Turn,
     ) -> None:
         self._shared = shared
         self._target = target
         self._buffers = buffers
         self._part = rows.Part(number, 0, "")
-        self._digest = shared.digests.of(target.name, number, target.layout.count)
-        self._hashing = asyncio.create_task(self._advance())
-        """Created here and not later, so that parts take their turn in the order they came."""
+        self._turn = turn
 
     async def store(self) -> None:
         """Put the bytes into the store."""
+        hasher = self._shared.hasher
+        hashing_it = asyncio.create_task(self._turn.hash(hasher, self._buffers))
         try:
-            crc32c = await self._shared.hasher.run(
-                functools.partial(hashing.crc32c_of, self._buffers)
-            )
+            crc32c = await hasher.run(functools.partial(hashing.crc32c_of, self._buffers))
             self._part = dataclasses.replace(self._part, crc32c=crc32c)
             await self._put()
-            await self._hashing
+            await hashing_it
         except BaseException:
-            await asyncio.wait([self._hashing])
-            self._spoil()
+            hashing_it.cancel()
+            await asyncio.gather(hashing_it, return_exceptions=True)
+            self._turn.failed()
             raise
         finally:
+            self._turn.leave()
             self._buffers = ()
 
     async def record(self) -> None:
         """Note that the part is durable, or raise what forbids it."""
-        try:
-            recorded = await self._insert()
-        except BaseException:
-            self._spoil()
-            raise
-        if recorded:
-            self._count()
-            return
-        self._spoil()
+        async with self._turn.recording() as sha256:
+            try:
+                recorded = await self._insert(sha256)
+            except BaseException:
+                self._turn.failed()
+                raise
+            if recorded:
+                self._turn.recorded()
+                return
+            self._turn.failed()
         if not self._target.multipart_id:
             await self._shared.blobs.delete(self._target.object_key)
         await require_active(self._shared.db, self._target.name)
         raise lost(self._target.name, self._part.number)
-
-    async def _advance(self) -> bool:
-        if self._digest is None:
-            return False
-        return await self._digest.advance(self._shared.hasher, self._part.number, self._buffers)
 
     async def _put(self) -> None:
         target, part = self._target, self._part
@@ -163,10 +159,7 @@ class _Storing:
             ) from error
         self._part = dataclasses.replace(part, etag=tag.etag)
 
-    async def _insert(self) -> bool:
-        sha256 = ""
-        if self._digest is not None and self._hashing.result():
-            sha256 = self._digest.whole_with_one_more()
+    async def _insert(self, sha256: str) -> bool:
         async with self._shared.db.connection() as connection:
             return await rows.record(
                 connection,
@@ -176,18 +169,6 @@ class _Storing:
                 storage_key=self._target.object_key,
                 sha256=sha256,
             )
-
-    def _count(self) -> None:
-        if self._digest is not None and self._hashing.result():
-            self._digest.recorded()
-
-    def _spoil(self) -> None:
-        # A digest that another attempt advances is not ours to spoil.
-        hashed = self._hashing
-        if self._digest is not None and (
-            hashed.cancelled() or hashed.exception() or hashed.result()
-        ):
-            self._digest.spoil()
 
 
 async def require_active(db: database.Database, name: names.UploadName) -> None:

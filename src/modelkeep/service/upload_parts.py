@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from modelkeep.blobs import store
 from modelkeep.domain import garbage, limits, names, uploads
-from modelkeep.service import budget, hashing
+from modelkeep.service import budget, hashing, running_digests
 from modelkeep.storage import database
 
 _SMALL_BYTES = 64 * limits.KIB
@@ -19,6 +19,7 @@ class Settings:
     min_part_bytes: int = limits.MIN_PART_BYTES
     parts_in_flight: int = 3
     hash_threads: int = 2
+    turn_s: float = 5.0
     stall_s: float = 60.0
     settle_s: float = 10.0
     verify_wait_s: float = 5.0
@@ -42,7 +43,7 @@ class Shared:
     settings: Settings
     memory: budget.MemoryBudget
     hasher: hashing.Hasher
-    digests: hashing.RunningDigests = field(default_factory=hashing.RunningDigests)
+    digests: running_digests.RunningDigests
     traffic: Traffic = field(default_factory=Traffic)
 
 
@@ -78,6 +79,7 @@ class PartBuffer:
         self.place = place
         self.skip = skip
         self.reserved_bytes = 0
+        self.turn: running_digests.Turn | None = None
         self._left_bytes = place.end - place.start
         self._buffers: list[bytes] = []
         self._gathered = bytearray()

@@ -215,6 +215,7 @@ class UploadStream:
             size_bytes = part.place.end - part.place.start
             await self._shared.memory.reserve(size_bytes)
             part.reserved_bytes = size_bytes
+            part.turn = self._shared.digests.begin(self._name, number, layout.count)
         self._part = part
         return part
 
@@ -237,6 +238,8 @@ class UploadStream:
 
     def _drop_part(self) -> None:
         if self._part is not None:
+            if self._part.turn is not None:
+                self._part.turn.leave()
             self._shared.memory.release(self._part.reserved_bytes)
             self._part = None
 

@@ -15,6 +15,7 @@ from modelkeep.service import (
     freeing,
     hashing,
     part_storing,
+    running_digests,
     upload_changes,
     upload_parts,
     upload_streams,
@@ -51,7 +52,8 @@ class Uploads:
         self._leftovers = upload_streams.Leftovers()
         self.memory = budget.MemoryBudget(settings.memory_bytes)
         self.hasher = hashing.Hasher(settings.hash_threads)
-        self._shared = upload_parts.Shared(db, blobs, settings, self.memory, self.hasher)
+        digests = running_digests.RunningDigests(settings.turn_s)
+        self._shared = upload_parts.Shared(db, blobs, settings, self.memory, self.hasher, digests)
         self._verifications = verification.Verifications(self._shared)
 
     @property
