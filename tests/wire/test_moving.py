@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import grpc
-import pytest
 from support import wire, wire_uploads
 
 from modelkeep.v1 import artifact_service_pb2 as artifact_pb

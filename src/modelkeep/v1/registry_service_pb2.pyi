@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from modelkeep.v1 import diff_pb2 as _diff_pb2
 from modelkeep.v1 import facts_pb2 as _facts_pb2
 from modelkeep.v1 import history_pb2 as _history_pb2
 from modelkeep.v1 import spec_pb2 as _spec_pb2
@@ -1855,6 +1856,60 @@ class ResolveVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveVersionResponse: _TypeAlias = ResolveVersionResponse  # noqa: Y015
+
+@_typing.final
+class DiffVersionsRequest(_message.Message):
+    """Request of DiffVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_REF_FIELD_NUMBER: _builtins.int
+    TO_REF_FIELD_NUMBER: _builtins.int
+    MAX_FILES_FIELD_NUMBER: _builtins.int
+    from_ref: _builtins.str
+    """What to start from, in the grammar of ResolveVersionRequest.ref."""
+    to_ref: _builtins.str
+    """What to lead to, in the same grammar."""
+    max_files: _builtins.int
+    """Most files to list: default 1,000, maximum 10,000. All are counted."""
+    def __init__(
+        self,
+        *,
+        from_ref: _builtins.str = ...,
+        to_ref: _builtins.str = ...,
+        max_files: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_ref", b"from_ref", "max_files", b"max_files", "to_ref", b"to_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffVersionsRequest: _TypeAlias = DiffVersionsRequest  # noqa: Y015
+
+@_typing.final
+class DiffVersionsResponse(_message.Message):
+    """Response of DiffVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIFF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def diff(self) -> _diff_pb2.VersionDiff:
+        """The difference, at most 3 MiB; `truncated` names what did not fit."""
+
+    def __init__(
+        self,
+        *,
+        diff: _diff_pb2.VersionDiff | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffVersionsResponse: _TypeAlias = DiffVersionsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateVersionRequest(_message.Message):

@@ -136,6 +136,11 @@ class RegistryServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionResponse.FromString,
                 _registered_method=True)
+        self.DiffVersions = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/DiffVersions',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsResponse.FromString,
+                _registered_method=True)
         self.UpdateVersion = channel.unary_unary(
                 '/modelkeep.v1.RegistryService/UpdateVersion',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.UpdateVersionRequest.SerializeToString,
@@ -365,6 +370,15 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiffVersions(self, request, context):
+        """Tell what lies between two sealed versions, of one model or of two: files, parameters,
+        dependencies, datasets, signature, prompt, figures, labels, description and card.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (grammar).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateVersion(self, request, context):
         """Change a version. A sealed version accepts `card`, `labels` and `description` only; a draft
         also `spec`, `datasets`, `metrics` and `source`.
@@ -572,6 +586,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ResolveVersion,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionResponse.SerializeToString,
+            ),
+            'DiffVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffVersions,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsResponse.SerializeToString,
             ),
             'UpdateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVersion,
@@ -1159,6 +1178,33 @@ class RegistryService:
             '/modelkeep.v1.RegistryService/ResolveVersion',
             modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionRequest.SerializeToString,
             modelkeep_dot_v1_dot_registry__service__pb2.ResolveVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/DiffVersions',
+            modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.DiffVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

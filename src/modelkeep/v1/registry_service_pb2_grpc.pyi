@@ -106,6 +106,11 @@ class RegistryServiceStub:
     """List a sealed version's files by path. Errors: NOT_FOUND."""
     ResolveVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ResolveVersionRequest, _registry_service_pb2.ResolveVersionResponse]
     """Turn a reference for people into a version. Errors: NOT_FOUND, INVALID_ARGUMENT (grammar)."""
+    DiffVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.DiffVersionsRequest, _registry_service_pb2.DiffVersionsResponse]
+    """Tell what lies between two sealed versions, of one model or of two: files, parameters,
+    dependencies, datasets, signature, prompt, figures, labels, description and card.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (grammar).
+    """
     UpdateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]
     """Change a version. A sealed version accepts `card`, `labels` and `description` only; a draft
     also `spec`, `datasets`, `metrics` and `source`.
@@ -239,6 +244,11 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     """List a sealed version's files by path. Errors: NOT_FOUND."""
     ResolveVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ResolveVersionRequest, _registry_service_pb2.ResolveVersionResponse]  # type: ignore[assignment]
     """Turn a reference for people into a version. Errors: NOT_FOUND, INVALID_ARGUMENT (grammar)."""
+    DiffVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.DiffVersionsRequest, _registry_service_pb2.DiffVersionsResponse]  # type: ignore[assignment]
+    """Tell what lies between two sealed versions, of one model or of two: files, parameters,
+    dependencies, datasets, signature, prompt, figures, labels, description and card.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (grammar).
+    """
     UpdateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.UpdateVersionRequest, _registry_service_pb2.UpdateVersionResponse]  # type: ignore[assignment]
     """Change a version. A sealed version accepts `card`, `labels` and `description` only; a draft
     also `spec`, `datasets`, `metrics` and `source`.
@@ -483,6 +493,17 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.ResolveVersionResponse, _abc.Awaitable[_registry_service_pb2.ResolveVersionResponse]]:
         """Turn a reference for people into a version. Errors: NOT_FOUND, INVALID_ARGUMENT (grammar)."""
+
+    @_abc_1.abstractmethod
+    def DiffVersions(
+        self,
+        request: _registry_service_pb2.DiffVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.DiffVersionsResponse, _abc.Awaitable[_registry_service_pb2.DiffVersionsResponse]]:
+        """Tell what lies between two sealed versions, of one model or of two: files, parameters,
+        dependencies, datasets, signature, prompt, figures, labels, description and card.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (grammar).
+        """
 
     @_abc_1.abstractmethod
     def UpdateVersion(
