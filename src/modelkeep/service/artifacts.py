@@ -100,7 +100,10 @@ class Artifacts:
         check, offset = soundness.PartCheck(blob, span.start), span.start
         # The store reads ahead by itself, so it is busy while we wait for the caller.
         reading = self._blobs.read(
-            blob.storage_key, span.start, span.end - span.start, limits.CHUNK_BYTES
+            blob.storage_key,
+            blob.storage_offset + span.start,
+            span.end - span.start,
+            limits.CHUNK_BYTES,
         )
         try:
             async with contextlib.aclosing(reading):

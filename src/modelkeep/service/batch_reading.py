@@ -1,12 +1,12 @@
 """A batch on its way out: what goes into one answer, and its bytes."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelkeep.blobs import store
-from modelkeep.domain import batches, errors, limits
+from modelkeep.domain import batches, errors
+from modelkeep.service import unpacking
 from modelkeep.storage import files as file_rows
 
 _GETS_AT_ONCE = 8
@@ -43,7 +43,7 @@ def planned(
 
 
 class Getting:
-    """Gets blobs out of the store, a few at once."""
+    """Gets blobs out of the store, a few runs of them at once."""
 
     def __init__(self, blobs: store.BlobStore) -> None:
         self._blobs = blobs
@@ -51,31 +51,40 @@ class Getting:
 
     async def get(self, plan: Plan) -> tuple[batches.Read, ...]:
         """Carry the plan out; what the store cannot give now or has lost is told blob by blob."""
+        wanted = [blob for blob in plan.blobs.values() if isinstance(blob, file_rows.StoredBlob)]
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._get(digest, blob)) for digest, blob in plan.blobs.items()
-            ]
-        return tuple(task.result() for task in tasks)
+            tasks = [group.create_task(self._get(run)) for run in unpacking.runs_of(wanted)]
+        found = {read.digest: read for task in tasks for read in task.result()}
+        for digest, fate in plan.blobs.items():
+            if isinstance(fate, batches.Fate):
+                found[digest] = batches.Read(digest, fate)
+        return tuple(found[digest] for digest in plan.blobs)
 
-    async def _get(self, digest: str, blob: file_rows.StoredBlob | batches.Fate) -> batches.Read:
-        if isinstance(blob, batches.Fate):
-            return batches.Read(digest, blob)
+    async def _get(self, run: unpacking.Run) -> list[batches.Read]:
         try:
             async with self._slots:
-                content = await self._content_of(blob)
+                contents = await unpacking.read(self._blobs, run)
+        except errors.DataLoss as error:
+            if len(run.blobs) == 1:
+                return [batches.Read(run.blobs[0].digest, batches.Fate.of(error))]
+            return await self._get_each(run)
         except errors.NotFound:
-            return batches.Read(digest, batches.Fate.of(_lost(digest)))
+            return [batches.Read(b.digest, batches.Fate.of(_lost(b.digest))) for b in run.blobs]
         except errors.ModelkeepError as error:
-            return batches.Read(digest, batches.Fate.of(error))
-        return batches.Read(digest, batches.Fate(), content, blob.crc32c)
+            return [batches.Read(blob.digest, batches.Fate.of(error)) for blob in run.blobs]
+        return [_checked(blob, contents[blob.digest]) for blob in run.blobs]
 
-    async def _content_of(self, blob: file_rows.StoredBlob) -> bytes:
-        # One chunk; the store has checked it against the CRC32C that goes out with it.
-        reading = self._blobs.read(
-            blob.storage_key, 0, blob.size_bytes, limits.BATCH_BLOB_BYTES, blob.crc32c
-        )
-        async with contextlib.aclosing(reading):
-            return b"".join([chunk async for chunk in reading])
+    async def _get_each(self, run: unpacking.Run) -> list[batches.Read]:
+        """One by one, because the object ends too early for some of them."""
+        return [read for blob in run.blobs for read in await self._get(unpacking.alone(blob))]
+
+
+def _checked(blob: file_rows.StoredBlob, content: bytes) -> batches.Read:
+    try:
+        unpacking.require_intact(blob, content)
+    except errors.DataLoss as error:
+        return batches.Read(blob.digest, batches.Fate.of(error))
+    return batches.Read(blob.digest, batches.Fate(), content, blob.crc32c)
 
 
 def _lost(digest: str) -> errors.DataLoss:

@@ -1,9 +1,8 @@
-"""A batch on its way in: checked, put into the store blob by blob, recorded in one change."""
+"""A batch on its way in: checked, put into the store as one object, recorded in one change."""
 
 import asyncio
 import contextlib
 import hashlib
-import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ import structlog
 from modelkeep.blobs import store
 from modelkeep.domain import batches, errors, events, names
 from modelkeep.domain.formats import facts, reading, source
-from modelkeep.service import changes, hashing
+from modelkeep.service import changes, packing
 from modelkeep.storage import batches as rows
 from modelkeep.storage import facts as fact_rows
-from modelkeep.storage import files as file_rows
+from modelkeep.storage import packs
 
 _PUTS_AT_ONCE = 8
 """Over all batches of this process: more is no faster, and large uploads use the same threads."""
@@ -53,16 +52,27 @@ class Checked:
 
 @dataclass(slots=True)
 class Stored:
-    """What the store took; `kept` are the keys that rows refer to."""
+    """What came of the blobs that were not held.
 
-    blobs: list[file_rows.StoredBlob] = field(default_factory=list)
+    Attributes:
+        laid: the object they make, which the store took; None if there is none.
+        failures: why it did not take it, for each of them.
+        is_kept: whether rows refer to the object.
+    """
+
+    laid: packing.Laid | None = None
     failures: dict[str, batches.Fate] = field(default_factory=dict)
-    kept: set[str] = field(default_factory=set)
+    is_kept: bool = False
 
     @property
     def incomplete(self) -> bool:
         """Whether the same request may succeed further when it is sent again."""
         return bool(self.failures)
+
+    @property
+    def digests(self) -> list[str]:
+        """Of the blobs that the store took."""
+        return [blob.digest for blob in self.laid.blobs] if self.laid else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def looked_into(contents: Mapping[str, bytes]) -> list[tuple[str, facts.Facts]]:
 
 
 class Putting:
-    """Puts blobs into the store, a few at once."""
+    """Puts batches into the store, a few at once."""
 
     def __init__(self, blobs: store.BlobStore) -> None:
         self._blobs = blobs
@@ -108,37 +118,34 @@ class Putting:
 
     @contextlib.asynccontextmanager
     async def put(self, found: Checked, held: Mapping[str, int]) -> AsyncIterator[Stored]:
-        """Store the sound blobs that are not held; what no row refers to at the end is deleted."""
+        """Store the sound blobs that are not held; an object no row then refers to is deleted."""
+        new = {digest: body for digest, body in found.sound.items() if digest not in held}
         stored = Stored()
+        laid = packing.laid_out(new) if new else None
         try:
-            async with asyncio.TaskGroup() as group:
-                for digest, content in found.sound.items():
-                    if digest not in held:
-                        group.create_task(self._put(digest, content, stored))
+            if laid is not None:
+                await self._put(laid, stored)
             yield stored
         finally:
-            useless = [blob.storage_key for blob in stored.blobs]
-            await self._delete([key for key in useless if key not in stored.kept])
+            if laid is not None and not stored.is_kept and not stored.failures:
+                await self._delete(laid.key)
 
-    async def _put(self, digest: str, content: bytes, stored: Stored) -> None:
-        key = f"blobs/{secrets.token_hex(16)}"
-        body = [content] if content else []
-        crc32c = hashing.crc32c_of(body)  # 13 us at most: a hop to a thread would cost more
+    async def _put(self, laid: packing.Laid, stored: Stored) -> None:
         try:
             async with self._slots:
-                await self._blobs.put(key, body, crc32c)
+                await self._blobs.put(laid.key, [laid.content], laid.crc32c)
         except errors.ModelkeepError as error:
-            stored.failures[digest] = batches.Fate.of(error)
+            fate = batches.Fate.of(error)
+            stored.failures = {blob.digest: fate for blob in laid.blobs}
             return
-        stored.blobs.append(file_rows.StoredBlob(digest, len(content), key, crc32c))
+        stored.laid = laid
 
-    async def _delete(self, keys: list[str]) -> None:
-        """Delete objects nobody refers to; if the store is away they are only garbage."""
-        for key in keys:
-            try:
-                await self._blobs.delete(key)
-            except errors.Unavailable:
-                _log.warning("blob.orphaned", key=key)
+    async def _delete(self, key: str) -> None:
+        """Delete an object nobody refers to; if the store is away it is only garbage."""
+        try:
+            await self._blobs.delete(key)
+        except errors.Unavailable:
+            _log.warning("blob.orphaned", key=key)
 
 
 class Recording:
@@ -160,13 +167,10 @@ class Recording:
 
     async def carry_out(self, change: changes.Change) -> Answer:
         """Insert the rows, note one event for all that are new, and tell each blob's fate."""
-        if self._stored.blobs:
-            self._stored.kept |= await rows.insert_blobs(
-                change.connection, self._namespace_id, self._stored.blobs, change.caller.principal
-            )
-            await fact_rows.insert_all(change.connection, self._namespace_id, self._looked)
-        new = [blob for blob in self._stored.blobs if blob.storage_key in self._stored.kept]
-        if new:
+        kept = await self._keep(self._stored.laid, change) if self._stored.laid else set()
+        if self._stored.laid and kept:
+            self._stored.is_kept = True
+            new = [blob for blob in self._stored.laid.blobs if blob.digest in kept]
             after: dict[str, events.Json] = {
                 "blobs": [{"digest": b.digest, "size_bytes": b.size_bytes} for b in new]
             }
@@ -174,6 +178,18 @@ class Recording:
             change.record(self._parent.namespace, event)
         pairs = zip(self._found.blobs, self._found.found_digests, strict=True)
         return Answer(tuple(self._written(blob, found) for blob, found in pairs))
+
+    async def _keep(self, laid: packing.Laid, change: changes.Change) -> set[str]:
+        """Insert the blobs still missing, and what is inside of all; the digests of the former."""
+        if laid.is_pack:
+            await packs.insert(change.connection, laid.as_pack(self._namespace_id))
+        kept = await rows.insert_blobs(
+            change.connection, self._namespace_id, laid.blobs, change.caller.principal
+        )
+        if laid.is_pack and not kept:
+            await packs.delete(change.connection, laid.key)
+        await fact_rows.insert_all(change.connection, self._namespace_id, self._looked)
+        return kept
 
     def _written(self, blob: batches.SmallBlob, found: str) -> batches.Written:
         fate = batches.Fate()

@@ -14,8 +14,8 @@ from modelkeep.storage import blob_use, database
 from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import quotas as quota_rows
 
-_COPIES = 2
-"""The message and the bytes taken out of it, or put into it, are in memory at the same time."""
+_COPIES = 3
+"""The message, each blob's bytes, and the object they lie in are in memory at the same time."""
 
 
 class Batches:
@@ -89,7 +89,7 @@ class Batches:
         self, found: batch_writing.Checked, stored: batch_writing.Stored
     ) -> list[tuple[str, facts.Facts]]:
         sound = found.sound
-        contents = {blob.digest: sound[blob.digest] for blob in stored.blobs}
+        contents = {digest: sound[digest] for digest in stored.digests}
         if not contents:
             return []
         return await self._hasher.run(functools.partial(batch_writing.looked_into, contents))

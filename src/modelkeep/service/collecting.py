@@ -1,6 +1,7 @@
 """Garbage collection: blobs that nothing reaches go, each checked once more under lock."""
 
 import asyncio
+import dataclasses
 import datetime
 import functools
 
@@ -71,7 +72,9 @@ class Collecting:
     async def _preview(self, parent: names.NamespaceName, page: pages.PageRequest) -> garbage.Sweep:
         async with self._db.connection() as connection:
             namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-            return await _look(connection, namespace_id, page, self.grace)
+            seen = await _look(connection, namespace_id, page, self.grace)
+            found = await rows.with_freed(connection, namespace_id, seen.found, self.grace)
+        return dataclasses.replace(seen, found=found)
 
     async def _delete(self, key: str, slots: asyncio.Semaphore) -> None:
         try:
@@ -112,10 +115,10 @@ async def _collect(
     seen = await _look(change.connection, namespace_id, page, grace)
     digests = [blob.digest for blob in seen.found]
     collected = await rows.collect(change.connection, namespace_id, digests, grace)
-    for one in collected:
-        keys.append(one.storage_key)
-        change.record(parent.namespace, _event(parent, one.blob))
-    return garbage.Sweep(tuple(one.blob for one in collected), seen.reached, seen.more)
+    keys += collected.storage_keys
+    for blob in collected.blobs:
+        change.record(parent.namespace, _event(parent, blob))
+    return garbage.Sweep(collected.blobs, seen.reached, seen.more)
 
 
 def _event(parent: names.NamespaceName, blob: garbage.Garbage) -> events.Event:

@@ -165,7 +165,10 @@ class _StoredSource:
     async def fetch(self, offset: int, length: int) -> bytes:
         """These bytes, which the blob has; raises what the store raises."""
         chunks: AsyncGenerator[bytes, None] = self._blobs.read(
-            self._blob.storage_key, offset, length, limits.CHUNK_BYTES
+            self._blob.storage_key,
+            self._blob.storage_offset + offset,
+            length,
+            limits.CHUNK_BYTES,
         )
         async with contextlib.aclosing(chunks):
             return b"".join([chunk async for chunk in chunks])

@@ -41,9 +41,10 @@ class Rereader:
 
     async def _examine(self, blob: files.StoredBlob, on_bytes: OnBytes) -> soundness.Damage | None:
         try:
-            found = await self._blobs.stat(blob.storage_key)
-            if found.size_bytes != blob.size_bytes:
-                return soundness.resized(blob, found.size_bytes)
+            if not blob.is_packed:  # the size of a pack says nothing of this blob
+                found = await self._blobs.stat(blob.storage_key)
+                if found.size_bytes != blob.size_bytes:
+                    return soundness.resized(blob, found.size_bytes)
             return await self._read(blob, on_bytes)
         except errors.NotFound:
             return soundness.lost(blob)
@@ -54,7 +55,9 @@ class Rereader:
 
     async def _read(self, blob: files.StoredBlob, on_bytes: OnBytes) -> soundness.Damage | None:
         digest, check, reached = hashlib.sha256(), soundness.PartCheck(blob), 0
-        reading = self._blobs.read(blob.storage_key, 0, blob.size_bytes, _READ_BYTES)
+        reading = self._blobs.read(
+            blob.storage_key, blob.storage_offset, blob.size_bytes, _READ_BYTES
+        )
         try:
             async with contextlib.aclosing(reading):
                 async for content in reading:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelkeep.domain import errors, manifests, names, pages
-from modelkeep.storage import codec, database
+from modelkeep.storage import codec, database, packs
 
 INSERT_FILES = """
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
@@ -17,14 +17,16 @@ INSERT_BLOB = """
 INSERT INTO blob AS b (namespace_id, digest, size_bytes, storage_key, crc32c, creator,
 part_size_bytes, part_crc32cs)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (namespace_id, digest) DO UPDATE
-SET storage_key = excluded.storage_key, crc32c = excluded.crc32c, verified_at = now(),
+SET storage_key = excluded.storage_key, storage_offset = excluded.storage_offset,
+crc32c = excluded.crc32c, verified_at = now(),
 part_size_bytes = excluded.part_size_bytes, part_crc32cs = excluded.part_crc32cs,
 rotten_at = NULL, rot = '', touched_at = now() WHERE b.rotten_at IS NOT NULL
 RETURNING storage_key"""
 # Who brings what is there counts on it from now on. The insertion has waited for whoever was
 # collecting the blob, and has locked the row.
 TOUCH_BLOB = "UPDATE blob SET touched_at = now() WHERE namespace_id = $1 AND digest = $2"
-BLOB = "b.digest, b.size_bytes, b.storage_key, b.crc32c, b.part_size_bytes, b.part_crc32cs"
+BLOB = """b.digest, b.size_bytes, b.storage_key, b.storage_offset, b.crc32c, b.part_size_bytes,
+b.part_crc32cs"""
 GET_BLOB = f"""
 SELECT {BLOB} FROM blob b
 JOIN namespace n USING (namespace_id) WHERE n.name = $1 AND b.digest = $2"""
@@ -43,7 +45,9 @@ WHERE version_id = $1 AND path > $2 ORDER BY path LIMIT $3"""
 class StoredBlob:
     """Verified bytes: what they are, and where the store keeps them.
 
-    `part_crc32cs` are those of its parts of `part_size_bytes`; empty if only the whole's is known.
+    They are the bytes [`storage_offset`, `storage_offset` + `size_bytes`) of the object of that
+    key, which holds others of the namespace too if it is a pack. `part_crc32cs` are those of its
+    parts of `part_size_bytes`; empty if only the whole's is known.
     """
 
     digest: str
@@ -52,6 +56,12 @@ class StoredBlob:
     crc32c: int
     part_size_bytes: int = 0
     part_crc32cs: tuple[int, ...] = ()
+    storage_offset: int = 0
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its object is a pack."""
+        return self.storage_key.startswith(packs.KEY_PREFIX)
 
 
 async def insert_all(
@@ -144,4 +154,5 @@ def blob_from_row(row: database.Row) -> StoredBlob:
         row["crc32c"],
         row["part_size_bytes"],
         codec.crc32cs_from_bytes(row["part_crc32cs"]),
+        row["storage_offset"],
     )

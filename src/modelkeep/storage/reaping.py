@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Sequence
 
 from modelkeep.domain import names
-from modelkeep.storage import database
+from modelkeep.storage import database, packs
 
 LIST_EXPIRED = """
 SELECT n.name AS namespace, u.upload_id FROM upload u JOIN namespace n USING (namespace_id)
@@ -30,6 +30,8 @@ FIND_ORPHANS = f"""
 SELECT o.key FROM unnest($1::text[]) AS o (key)
 WHERE o.key LIKE 'blobs/%'
 AND NOT EXISTS (SELECT FROM blob b WHERE b.storage_key = o.key)
+AND NOT EXISTS (
+    SELECT FROM pack p WHERE p.storage_key = o.key AND p.retired_at > now() - $2::interval)
 AND NOT EXISTS (
     SELECT FROM upload u WHERE u.upload_id = {_UPLOAD_OF_KEY.format("o.key")}
     AND u.state IN ('active', 'verifying'))"""
@@ -64,9 +66,16 @@ async def forget(
     return len(await connection.fetch(FORGET, ids, retention))
 
 
-async def find_orphans(connection: database.Connection, keys: Sequence[str]) -> list[str]:
-    """Those of the objects that are no blob's and no open upload's."""
-    return [row["key"] for row in await connection.fetch(FIND_ORPHANS, keys)]
+async def find_orphans(
+    connection: database.Connection, keys: Sequence[str], grace: datetime.timedelta
+) -> list[str]:
+    """Those of the objects that are no blob's and no open upload's.
+
+    A retired pack stays so long after its retirement. The rows of packs among them are deleted.
+    """
+    orphans = [row["key"] for row in await connection.fetch(FIND_ORPHANS, keys, grace)]
+    await packs.delete_orphans(connection, orphans, grace)
+    return orphans
 
 
 async def find_stray_multiparts(
