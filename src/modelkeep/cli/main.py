@@ -32,6 +32,7 @@ SECTIONS = {
     },
     "Upkeep": {
         "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
+        "quota": lazy.Verb(f"{_HERE}.quota:quota", "Show and set how much a namespace may take."),
         "gc": lazy.Verb(
             f"{_HERE}.garbage:gc", "Remove blobs that nobody needs, in NAMESPACE or everywhere."
         ),

@@ -1,9 +1,10 @@
-"""Reading `name=value` options: typed parameters, figures, labels, datasets."""
+"""Reading options: typed parameters, figures, labels, datasets, sizes, instants."""
 
 import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 import click
@@ -14,6 +15,8 @@ Scalar = bool | int | float | str
 _Value = TypeVar("_Value")
 _WHOLE = re.compile(r"[+-]?\d+")
 _INT64 = 2**63
+_PREFIXES = "KMGTP"
+_SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*(?:([{_PREFIXES}])?(?(2)(i)?)B)?", re.IGNORECASE)
 _QUOTES = ("'", '"')
 
 
@@ -83,6 +86,33 @@ def datasets(given: Iterable[str]) -> tuple[client.Dataset, ...]:
             raise click.BadParameter(f"{text!r} is not NAME@REVISION.", param_hint="--dataset")
         read.append(client.Dataset(name, revision))
     return tuple(read)
+
+
+def limit(text: str, read: Callable[[str], int]) -> int:
+    """A limit above 0, or 0 for `none`; or click.BadParameter."""
+    if text == "none":
+        return 0
+    value = read(text)
+    if not 0 < value < _INT64:
+        raise click.BadParameter(f"{text!r} is no limit: write one above 0, or none.")
+    return value
+
+
+def size_bytes(text: str) -> int:
+    """Bytes from `500GiB`, `1.5 TB` or `1024`, or click.BadParameter."""
+    matched = _SIZE.fullmatch(text.strip())
+    if matched is None:
+        raise click.BadParameter(f"{text!r} is not a size; write 500GiB, 2TiB or none.")
+    number, prefix, binary = matched.groups()
+    step = 1024 if binary else 1000
+    return int(Decimal(number) * step ** (_PREFIXES.index(prefix.upper()) + 1 if prefix else 0))
+
+
+def whole(text: str) -> int:
+    """A whole number, or click.BadParameter."""
+    if not _WHOLE.fullmatch(text) or len(text) > len(str(_INT64)):
+        raise click.BadParameter(f"{text!r} is not a whole number of 64 bits.")
+    return int(text)
 
 
 def instant(text: str) -> datetime:

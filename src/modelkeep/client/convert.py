@@ -48,6 +48,23 @@ def namespace_from_wire(wire: registry_pb.Namespace) -> records.Namespace:
         updated_at=instant_from_wire(wire, "update_time"),
         etag=wire.etag,
         pickle_policy=facts_convert.policy_from_wire(wire.pickle_policy),
+        stored_bytes_quota=wire.stored_bytes_quota,
+        logical_bytes_quota=wire.logical_bytes_quota,
+        open_uploads_quota=wire.open_uploads_quota,
+    )
+
+
+def usage_from_wire(wire: registry_pb.NamespaceUsage) -> records.NamespaceUsage:
+    """What a namespace takes, as the server sent it."""
+    return records.NamespaceUsage(
+        name=wire.name,
+        stored_bytes=wire.stored_bytes,
+        reserved_bytes=wire.reserved_bytes,
+        stored_bytes_quota=wire.stored_bytes_quota,
+        logical_bytes=wire.logical_bytes,
+        logical_bytes_quota=wire.logical_bytes_quota,
+        open_uploads=wire.open_uploads,
+        open_uploads_quota=wire.open_uploads_quota,
     )
 
 

@@ -26,6 +26,8 @@ class RegistryError(Exception):
         metadata: facts a program may want (names, offsets, limits), as strings.
         violations: the fields that are not acceptable, for INVALID_ARGUMENT.
         request_id: the server's id of the request, to find it in its log; empty if none answered.
+        retry_after_s: after how many seconds the server thinks it worth trying again; 0 if it says
+            nothing about that.
     """
 
     code = "UNKNOWN"
@@ -39,6 +41,7 @@ class RegistryError(Exception):
         metadata: Mapping[str, str] | None = None,
         violations: tuple[Violation, ...] = (),
         request_id: str = "",
+        retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -47,6 +50,7 @@ class RegistryError(Exception):
         self.metadata: Mapping[str, str] = dict(metadata or {})
         self.violations = violations
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class NotFound(RegistryError):
@@ -93,6 +97,11 @@ class LimitReached(RegistryError):
     """A limit is reached; the message names it."""
 
     code = "RESOURCE_EXHAUSTED"
+
+    @property
+    def quota(self) -> str:
+        """Which quota of the namespace it is: stored_bytes, logical_bytes, open_uploads; or ''."""
+        return self.metadata.get("quota", "") if self.reason == "QUOTA_EXCEEDED" else ""
 
 
 class DataLoss(RegistryError):

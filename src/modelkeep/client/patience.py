@@ -17,7 +17,12 @@ _PASSING_CODES = frozenset(
 
 def is_passing(failure: errors.RegistryError) -> bool:
     """Whether the same transfer may succeed a little later."""
-    return failure.code in _PASSING_CODES
+    return failure.code in _PASSING_CODES or _is_busy(failure)
+
+
+def _is_busy(failure: errors.RegistryError) -> bool:
+    # Uploads end by themselves; bytes are freed only by somebody who removes something.
+    return isinstance(failure, errors.LimitReached) and failure.quota == "open_uploads"
 
 
 class Patience:
@@ -60,8 +65,10 @@ class Patience:
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now
-            self._listener.noted(f"Interrupted, trying again: {failure.message}")
+            what = "Waiting" if _is_busy(failure) else "Interrupted, trying again"
+            self._listener.noted(f"{what}: {failure.message}")
         if now - self._failing_since >= self._stall_s:
             raise failure
-        await asyncio.sleep(self._pause_s)
+        # Who is away comes back any moment; who is busy knows better than we do for how long.
+        await asyncio.sleep(max(self._pause_s, failure.retry_after_s if _is_busy(failure) else 0))
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)

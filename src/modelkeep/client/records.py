@@ -73,11 +73,39 @@ class Namespace:
     updated_at: datetime | None
     etag: str
     pickle_policy: file_facts.PicklePolicy = file_facts.PicklePolicy.UNSPECIFIED
+    stored_bytes_quota: int = 0
+    logical_bytes_quota: int = 0
+    open_uploads_quota: int = 0
 
     @property
     def ref(self) -> str:
         """`acme`."""
         return refs.from_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamespaceUsage:
+    """What a namespace takes of what it may take; a quota of 0 is no limit.
+
+    Attributes:
+        name: of the namespace.
+        stored_bytes: of its blobs, each once.
+        reserved_bytes: of its open uploads, whole.
+        stored_bytes_quota: most that both may be together.
+        logical_bytes: of all versions' files, as if no two shared a blob.
+        logical_bytes_quota: most that these may be.
+        open_uploads: number of its open uploads.
+        open_uploads_quota: most that these may be.
+    """
+
+    name: str
+    stored_bytes: int
+    reserved_bytes: int
+    stored_bytes_quota: int
+    logical_bytes: int
+    logical_bytes_quota: int
+    open_uploads: int
+    open_uploads_quota: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from modelkeep.client import (
     progress,
     pull,
     push,
+    quotas,
     records,
     refs,
     selection,
@@ -29,6 +30,7 @@ from modelkeep.client import (
 
 class Registry(
     namespaces.NamespaceCalls,
+    quotas.QuotaCalls,
     models.ModelCalls,
     files.FileCalls,
     versions.VersionCalls,

@@ -19,6 +19,7 @@ def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
     status = _status(failure)
     error_info = _detail(status, error_details_pb2.ErrorInfo())
     bad_request = _detail(status, error_details_pb2.BadRequest())
+    retry = _detail(status, error_details_pb2.RetryInfo())
     return errors.BY_CODE.get(code, errors.RegistryError)(
         failure.details() or f"the server answered {code} without a message",
         code=code,
@@ -29,6 +30,7 @@ def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
             for violation in bad_request.field_violations
         ),
         request_id=_metadata_value(failure, _REQUEST_ID_KEY),
+        retry_after_s=max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9),
     )
 
 

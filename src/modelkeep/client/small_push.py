@@ -55,6 +55,8 @@ class SmallPush:
         blobs = zip((one.digest for one in batch), contents, strict=True)
         try:
             outcomes = await settings.connection.write_blobs(settings.namespace, blobs)
+        except errors.LimitReached:
+            raise  # one by one the files would meet the same quota
         except errors.RegistryError as failure:
             # An older server; or one that is away, which a single file waits for.
             self._is_offered = failure.code != "UNIMPLEMENTED"
