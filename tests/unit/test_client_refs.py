@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from modelkeep import client
-from modelkeep.client import channel, manifest, media_types, records, refs, sync, upload
+from modelkeep.client import channel, manifest, media_types, records, refs, sync
 
 
 @pytest.mark.parametrize(
@@ -90,25 +90,6 @@ def test_the_manifest_sorts_by_bytes_of_the_path() -> None:
     forwards = [listed("a"), listed("B"), listed("é")]
     assert manifest.digest(forwards) == manifest.digest(reversed(forwards))
     assert manifest.digest(forwards) != manifest.digest(forwards[:2])
-
-
-def test_what_is_missing_of_an_upload() -> None:
-    def missing(*ranges: tuple[int, int]) -> list[tuple[int, int]]:
-        return upload.missing_ranges(
-            records.Upload(
-                name="u",
-                state=records.UploadState.ACTIVE,
-                digest="",
-                size_bytes=100,
-                part_size_bytes=10,
-                persisted_ranges=ranges,
-            )
-        )
-
-    assert missing() == [(0, 100)]
-    assert missing((0, 100)) == []
-    assert missing((0, 30)) == [(30, 100)]
-    assert missing((10, 30), (50, 60)) == [(0, 10), (30, 50), (60, 100)]
 
 
 @pytest.mark.parametrize(

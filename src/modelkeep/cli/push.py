@@ -56,6 +56,14 @@ _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
 @click.option("--kind", type=click.Choice(_KINDS), help="What the model is; model if it is new.")
 @click.option("--framework", default="", metavar="NAME[@VERSION]", help="For example onnx@1.19.")
 @click.option("--task", default="", metavar="TEXT", help="What the model does.")
+@click.option(
+    "--streams",
+    type=click.IntRange(1),
+    default=client.DEFAULT_STREAMS,
+    show_default=True,
+    metavar="N",
+    help="Send a large file in N streams at once.",
+)
 @output.option
 @settings.connecting
 @settings.pass_settings
@@ -68,6 +76,7 @@ def push(
     kind: str | None,
     bump: str | None,
     allow_same: bool,
+    streams: int,
     form: str,
     **said: Any,
 ) -> None:
@@ -94,6 +103,7 @@ def push(
                 kind=client.ModelKind(kind) if kind else None,
                 bump=client.Bump(bump) if bump else None,
                 allow_same=allow_same,
+                streams=streams,
                 listener=display.listener,
             )
 

@@ -42,6 +42,7 @@ from modelkeep.client.file_facts import (
 from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
+from modelkeep.client.push import DEFAULT_STREAMS
 from modelkeep.client.records import (
     Alias,
     AliasProtection,
@@ -87,6 +88,7 @@ from modelkeep.client.sync import SyncRegistry
 
 __all__ = [
     "DEFAULT_ENDPOINT",
+    "DEFAULT_STREAMS",
     "DEFAULT_TIMEOUT_S",
     "Alias",
     "AliasAssignment",

@@ -32,13 +32,21 @@ class BlobCalls(connection.Connection):
     """The calls push and pull are made of."""
 
     @property
-    def write_upload(self) -> "Callable[[], Writing]":
-        """The method WriteUpload, for streams of serialized requests (see wire_chunks)."""
-        return self._channel.stream_stream(
+    def write_upload(self) -> "Callable[[int], Writing]":
+        """Begins a WriteUpload that takes serialized requests (see wire_chunks).
+
+        Its argument is the number of a line: calls on other lines go over other connections.
+        """
+        return self._write_upload
+
+    def _write_upload(self, line: int) -> "Writing":
+        method = self._line(line).stream_stream(
             "/modelkeep.v1.ArtifactService/WriteUpload",
             request_serializer=_as_it_is,
             response_deserializer=pb.WriteUploadResponse.FromString,
         )
+        call: Writing = method()
+        return call
 
     async def capabilities(self, *, timeout_s: float | None = None) -> records.Capabilities:
         """What this server accepts."""

@@ -67,6 +67,12 @@ def open_channel(endpoint: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(target(endpoint), options=_options())
 
 
+def open_line(endpoint: str) -> grpc.aio.Channel:
+    """Another such channel, whose connection no other channel of this process shares."""
+    alone = [("grpc.use_local_subchannel_pool", 1)]
+    return grpc.aio.insecure_channel(target(endpoint), options=[*_options(), *alone])
+
+
 def _options() -> list[tuple[str, Any]]:
     return [
         ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),

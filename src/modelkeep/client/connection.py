@@ -24,7 +24,7 @@ _Entry = TypeVar("_Entry")
 
 
 class Connection:
-    """One channel to one registry; use it as an async context manager.
+    """One channel to one registry, and more for bulk; use it as an async context manager.
 
     Args:
         endpoint: `HOST:PORT`.
@@ -40,6 +40,7 @@ class Connection:
         self.endpoint = channel.target(endpoint)
         self._call = calls.Caller(timeout_s)
         self._channel: grpc.aio.Channel = channel.open_channel(endpoint)
+        self._lines = [self._channel]
         self._registry: RegistryServiceAsyncStub = registry_grpc.RegistryServiceStub(self._channel)
         self._artifacts: ArtifactServiceAsyncStub = artifact_grpc.ArtifactServiceStub(self._channel)
         self._events: EventServiceAsyncStub = event_grpc.EventServiceStub(self._channel)
@@ -55,7 +56,14 @@ class Connection:
 
     async def close(self) -> None:
         """End the channel and whatever runs on it."""
-        await self._channel.close()
+        for line in self._lines:
+            await line.close()
+
+    def _line(self, number: int) -> "grpc.aio.Channel":
+        """A channel with a connection of its own, for bulk; number 0 is the one of all calls."""
+        while len(self._lines) <= number:
+            self._lines.append(channel.open_line(self.endpoint))
+        return self._lines[number]
 
 
 async def pages(

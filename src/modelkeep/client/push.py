@@ -1,5 +1,6 @@
 """A push: reserve the version, send what the registry lacks, seal it."""
 
+import asyncio
 import dataclasses
 import functools
 import os
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
 FILES_AT_ONCE = 4
+DEFAULT_STREAMS = 1
+"""Streams of one large file; see docs/benchmarks.md."""
 _FIND_AT_ONCE = 1000
 _CHUNK_BYTES = 1024 * 1024
 _HASHED_TOGETHER = batching.Limits(256 * 1024, 4 * 1024 * 1024, 64)
@@ -52,6 +55,7 @@ class Order:
     bump: records.Bump | None = None
     allow_same: bool = False
     files_at_once: int = FILES_AT_ONCE
+    streams: int = DEFAULT_STREAMS
     stall_s: float = patience.DEFAULT_STALL_S
     listener: progress.Progress = field(default_factory=progress.Progress)
 
@@ -149,6 +153,8 @@ class Push:
             connection=self._registry,
             namespace=self._order.ref.namespace,
             chunk_bytes=self._limits.chunk_bytes if self._limits else _CHUNK_BYTES,
+            streams=self._streams(),
+            turns=asyncio.Semaphore(max(self._order.files_at_once, self._order.streams)),
             stall_s=self._order.stall_s,
             pool=self._pool,
             listener=self._listener,
@@ -200,6 +206,10 @@ class Push:
             found = await self._registry.find_missing(self._order.ref.namespace, wanted)
             missing.extend(by_digest[digest] for digest in found)
         return sorted(missing, key=lambda one: -one.local.size_bytes)
+
+    def _streams(self) -> int:
+        most = self._limits.max_streams_per_upload if self._limits else 1
+        return max(1, min(self._order.streams, most))
 
     def _begin(self, step: progress.Step, files: Sequence[tree.LocalFile]) -> None:
         total = sum(file.size_bytes for file in files)

@@ -53,6 +53,7 @@ class Registry(
         bump: records.Bump | None = None,
         allow_same: bool = False,
         files_at_once: int = push.FILES_AT_ONCE,
+        streams: int = push.DEFAULT_STREAMS,
         stall_s: float = patience.DEFAULT_STALL_S,
         listener: progress.Progress | None = None,
     ) -> records.PushResult:
@@ -69,6 +70,9 @@ class Registry(
                 If the latest release has the same content, that is answered (`is_new` is False).
             allow_same: with a bump, make a new version even then.
             files_at_once: how many files are sent at the same time.
+            streams: in how many streams one large file is sent, each over a connection of its
+                own; the server may allow fewer, and all files together have no more than the
+                greater of the two numbers.
             stall_s: how long to try again without progress, in seconds.
             listener: hears how far it is.
 
@@ -86,6 +90,7 @@ class Registry(
             draft=draft or specs.Draft(),
             kind=kind,
             files_at_once=files_at_once,
+            streams=streams,
             stall_s=stall_s,
             listener=listener or progress.Progress(),
         )

@@ -10,7 +10,9 @@ from typing import BinaryIO
 from modelkeep.client import (
     blobs,
     chunks,
+    concurrency,
     errors,
+    filling,
     patience,
     progress,
     records,
@@ -27,11 +29,16 @@ _RESTARTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all uploads of one push share; `on_sent` hears each number of bytes sent."""
+    """What all uploads of one push share; `on_sent` hears each number of bytes sent.
+
+    `streams` is how many one file may have, `turns` bounds those of all files together.
+    """
 
     connection: blobs.BlobCalls
     namespace: str
     chunk_bytes: int
+    streams: int
+    turns: asyncio.Semaphore
     stall_s: float
     pool: workers.Workers
     listener: progress.Progress
@@ -47,18 +54,6 @@ async def send(file: tree.LocalFile, digest: str, settings: Settings) -> None:
     """
     with file.source.open("rb", buffering=0) as opened:
         await _Sending(file, digest, settings, opened).run()
-
-
-def missing_ranges(upload: records.Upload) -> list[tuple[int, int]]:
-    """The [start, end) ranges that are not durable, in order."""
-    missing, reached = [], 0
-    for start, end in upload.persisted_ranges:
-        if start > reached:
-            missing.append((reached, start))
-        reached = end
-    if reached < upload.size_bytes:
-        missing.append((reached, upload.size_bytes))
-    return missing
 
 
 def _may_pass(failure: errors.RegistryError) -> bool:
@@ -150,26 +145,56 @@ class _Sending:
         return await self._look_up()
 
     async def _fill(self, upload: records.Upload) -> records.Upload:
-        # One range after the other; parallel streams per file would share this list.
-        missing = missing_ranges(upload)
-        for start, end in missing:
-            await self._send_range(upload, start, end)
-        if missing:
+        missing = filling.Filling(upload, self._settings.streams)
+
+        async def stream(number: int) -> None:
+            await self._stream(upload.name, missing, number)
+
+        await concurrency.for_each(range(missing.streams), stream, at_once=missing.streams)
+        if missing.streams:
             self._file.check_unchanged(os.fstat(self._descriptor))
         return await self._settings.connection.complete_upload(upload.name)
 
-    async def _send_range(self, upload: records.Upload, start: int, end: int) -> None:
-        # Sent in order, so all before `start` is durable, and so is what is known beyond it.
-        beyond = sum(high - low for low, high in upload.persisted_ranges if low >= start)
-        position = _Position(self, beyond)
-        async with contextlib.aclosing(self._read(start, end)) as content:
+    async def _stream(self, name: str, missing: filling.Filling, number: int) -> None:
+        """Send ranges until none is left; a failure is this stream's own affair if it can be."""
+        while (span := missing.take()) is not None:
+            try:
+                await self._send_range(name, missing, span, number)
+            except errors.RegistryError as failure:
+                # Who writes the part now shall finish it, so it comes last.
+                missing.give_back(span, at_end=failure.reason == "UPLOAD_PART_TAKEN")
+                await self._catch_up(name, missing, failure)
+
+    async def _catch_up(
+        self, name: str, missing: filling.Filling, failure: errors.RegistryError
+    ) -> None:
+        """After a failure: wait, then ask what is durable; raise if the upload cannot go on."""
+        known: records.Upload | None = None
+        while known is None:
+            await self._patience.after(failure)
+            try:
+                known = await self._settings.connection.get_upload(name)
+            except errors.NotFound:
+                raise failure from None  # `_look_up` finds what there is instead
+            except errors.RegistryError as another:
+                failure = another
+        if known.state is not records.UploadState.ACTIVE:
+            raise failure
+        missing.learn(known.persisted_ranges)
+        self.moved(missing, 0)
+
+    async def _send_range(
+        self, name: str, missing: filling.Filling, span: tuple[int, int], number: int
+    ) -> None:
+        settings, (start, end) = self._settings, span
+        async with settings.turns, contextlib.aclosing(self._read(start, end)) as content:
             await upload_stream.send(
-                self._settings.connection.write_upload(),
-                upload.name,
+                settings.connection.write_upload(number),
+                name,
                 content,
                 end,
-                ear=position,
-                stall_s=self._settings.stall_s,
+                ear=_Ear(self, missing, start),
+                stall_s=settings.stall_s,
             )
 
     async def _read(self, start: int, end: int) -> AsyncGenerator[chunks.Chunk, None]:
@@ -203,26 +228,26 @@ class _Sending:
             return tree.changed(self._file.path)
         return failure
 
-    def sent(self, done_bytes: int, sent_bytes: int) -> None:
-        """Hear that bytes went out and how far the file is."""
+    def moved(self, missing: filling.Filling, sent_bytes: int) -> None:
+        """Hear that so many more bytes went out, or that more are durable."""
         self._settings.on_sent(sent_bytes)
-        self._settings.listener.file_moved(self._file.path, done_bytes)
-
-    def durable(self, done_bytes: int) -> None:
-        """Hear how much of the file is durable."""
-        self._patience.reached(done_bytes)
+        self._patience.reached(missing.durable_bytes)
+        self._settings.listener.file_moved(self._file.path, missing.done_bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Position:
-    """Turns a stream's offsets into how much of the file is done."""
+class _Ear:
+    """Counts what one stream, which began at `start`, sends and what of it is durable."""
 
     sending: _Sending
-    beyond_bytes: int
+    missing: filling.Filling
+    start: int
 
     def sent(self, chunk: chunks.Chunk) -> None:
         size = len(chunk.content)
-        self.sending.sent(chunk.offset + size + self.beyond_bytes, size)
+        self.missing.sent(chunk.offset, size)
+        self.sending.moved(self.missing, size)
 
     def durable(self, offset: int) -> None:
-        self.sending.durable(offset + self.beyond_bytes)
+        self.missing.learn([(self.start, offset)])
+        self.sending.moved(self.missing, 0)

@@ -66,7 +66,7 @@ BATCH_BLOB_BYTES = 256 * KIB
 BATCH_BYTES = 2 * MIB
 BATCH_BLOBS = 500
 """So many digests and headers fit into a message beside `BATCH_BYTES` of content."""
-STREAMS_PER_UPLOAD = 1
+STREAMS_PER_UPLOAD = 8
 
 FILTER_PATTERNS = 32
 RESOURCE_CHARS = 4 * ID_CHARS + PATH_BYTES
