@@ -7,7 +7,7 @@ import pytest
 from support import faulty_store, memory_store, sealing, uploading
 
 from modelkeep.blobs import store
-from modelkeep.domain import errors, names, uploads
+from modelkeep.domain import errors, uploads
 from modelkeep.service import hashing, reaping
 from modelkeep.storage import database
 
@@ -258,13 +258,13 @@ async def test_answers_to_requests_are_forgotten_when_they_are_old(
 
 
 class TestPurging:
-    @pytest.fixture
+    @pytest.fixture(autouse=True)
     async def gone(
         self,
         db: database.Database,
         replica: uploading.Replica,
         faulty: faulty_store.FaultyBlobStore,
-    ) -> names.VersionName:
+    ) -> None:
         """A deleted version of one file."""
         sealer = sealing.Sealing(db, faulty)
         await sealer.make_model()
@@ -272,10 +272,9 @@ class TestPurging:
         name = await sealer.draft(1)
         await sealer.seal(name, {"w.bin": SMALL})
         await sealer.delete(name)
-        return name
 
     async def test_a_deleted_version_is_purged_when_its_time_is_over(
-        self, db: database.Database, gone: names.VersionName, reaper: reaping.Reaper
+        self, db: database.Database, reaper: reaping.Reaper
     ) -> None:
         assert await reaper.round() == NOTHING
         await execute(db, "UPDATE version SET purge_at = now() - interval '1 second'")
@@ -289,7 +288,7 @@ class TestPurging:
         assert await reaper.round() == NOTHING
 
     async def test_one_that_is_restored_meanwhile_is_not(
-        self, db: database.Database, gone: names.VersionName, reaper: reaping.Reaper
+        self, db: database.Database, reaper: reaping.Reaper
     ) -> None:
         await execute(db, "UPDATE version SET purge_at = now() - interval '1 second'")
         async with db.transaction() as writing:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -59,21 +60,31 @@ async def test_what_is_not_deleted_is_not_purged(stubs: wire.Stubs) -> None:
     assert failure.reason == "VERSION_NOT_DELETED"
 
 
-@pytest.mark.parametrize("call", ["RestoreVersion", "UpdateVersion", "recreate", "SetAlias"])
-async def test_nothing_brings_a_purged_version_back(stubs: wire.Stubs, call: str) -> None:
-    model = await stubs.new_model()
-    gone = await purge(stubs, (await deleted(stubs, model)).name)
+async def restore(stubs: wire.Stubs, gone: pb.Version) -> None:
+    await stubs.registry.RestoreVersion(pb.RestoreVersionRequest(name=gone.name))
+
+
+async def update(stubs: wire.Stubs, gone: pb.Version) -> None:
+    request = pb.UpdateVersionRequest(version=pb.Version(name=gone.name, card="x"))
+    request.update_mask.paths.append("card")
+    await stubs.registry.UpdateVersion(request)
+
+
+async def point(stubs: wire.Stubs, gone: pb.Version) -> None:
+    await stubs.alias(gone.name, "champion")
+
+
+async def create_again(stubs: wire.Stubs, gone: pb.Version) -> None:
+    await stubs.draft(gone.name.rpartition("/versions/")[0])
+
+
+@pytest.mark.parametrize("revive", [restore, update, point, create_again])
+async def test_nothing_brings_a_purged_version_back(
+    stubs: wire.Stubs, revive: Callable[[wire.Stubs, pb.Version], Awaitable[None]]
+) -> None:
+    gone = await purge(stubs, (await deleted(stubs, await stubs.new_model())).name)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        if call == "RestoreVersion":
-            await stubs.registry.RestoreVersion(pb.RestoreVersionRequest(name=gone.name))
-        elif call == "UpdateVersion":
-            request = pb.UpdateVersionRequest(version=pb.Version(name=gone.name, card="x"))
-            request.update_mask.paths.append("card")
-            await stubs.registry.UpdateVersion(request)
-        elif call == "SetAlias":
-            await stubs.alias(gone.name, "champion")
-        else:
-            await stubs.draft(model)
+        await revive(stubs, gone)
     expected = {grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ALREADY_EXISTS}
     assert caught.value.code() in expected
 
