@@ -121,6 +121,10 @@ class Rig:
         """The most memory the server has had resident, in MiB; 0 where the kernel does not tell."""
         return _status_kib(self.server_pid, "VmHWM") / 1024
 
+    def rss_mib(self) -> float:
+        """The memory the server has resident now, in MiB; 0 where the kernel does not tell."""
+        return _status_kib(self.server_pid, "VmRSS") / 1024
+
 
 def cpu_s(pid: int) -> float:
     """Processor time a process has used, in seconds; 0 where the kernel does not tell."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import bench_artifacts
 import bench_small_files
 import bench_unary
+import bench_watch
 import report
 import rig
 
@@ -28,7 +29,12 @@ async def _small(quick: bool) -> list[report.Figure]:
     return await bench_small_files.measure(*chosen)
 
 
+async def _watch(quick: bool) -> list[report.Figure]:
+    return await (bench_watch.measure(200, 5, 20) if quick else bench_watch.measure(5000, 60, 200))
+
+
 BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts, "small": _small}
+BENCHES["watch"] = _watch
 
 
 async def main() -> None:

@@ -24,7 +24,7 @@ class Watching:
     """
 
     def __init__(
-        self, db: database.Database, feeds: event_feeds.Feeds, idle_s: float = 30.0
+        self, db: database.Database, feeds: event_feeds.Feeds, idle_s: float = 60.0
     ) -> None:
         self._db = db
         self._feeds = feeds
