@@ -31,6 +31,11 @@ class CuttingProxy:
         self.held.clear()
         self._released.clear()
 
+    async def until_held(self) -> None:
+        """Wait until so many bytes have passed."""
+        async with asyncio.timeout(60):
+            await self.held.wait()
+
     def release(self) -> None:
         """Pass on what is held."""
         self._holds = False
@@ -53,7 +58,11 @@ class CuttingProxy:
         if self.cuts and self._for_good:
             writer.close()
             return
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._target)
+        except ConnectionError:  # nobody is there, which the client is to hear
+            writer.transport.abort()
+            return
         self._writers |= {writer, there_writer}
         for source, sink in ((reader, there_writer), (there_reader, writer)):
             task = asyncio.create_task(self._pass_on(source, sink))

@@ -11,6 +11,7 @@ import urllib3
 from prometheus_client import parser
 from support import services
 
+from modelkeep import allocator
 from modelkeep import config as configuration
 
 START_TIMEOUT_S = 30
@@ -19,6 +20,7 @@ START_TIMEOUT_S = 30
 def environ_of(config: configuration.Config, listen: str, **settings: str) -> dict[str, str]:
     """The environment of a server with this configuration, and more settings, on this address."""
     usual = {
+        **allocator.SETTINGS,  # else it would start itself again to have them
         "MODELKEEP_DATABASE_URL": config.database_url,
         "MODELKEEP_S3_ENDPOINT": config.s3_endpoint,
         "MODELKEEP_S3_ACCESS_KEY": config.s3_access_key,

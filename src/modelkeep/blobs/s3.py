@@ -47,9 +47,16 @@ class S3BlobStore:
 
     async def ensure_bucket(self, *, create: bool) -> None:
         """Like `check`, but make the bucket first if it is missing and `create` allows it."""
-        if create:
-            await self._run(self._make_bucket)
-        await self.check()
+        try:
+            if create:
+                await self._run(self._make_bucket)
+            await self.check()
+        except errors.Unavailable as error:  # it may never have answered at all
+            raise errors.Unavailable(
+                f"{error.message} Or is it another that MODELKEEP_S3_ENDPOINT and "
+                "MODELKEEP_S3_SECURE should name?",
+                reason=error.reason,
+            ) from error
 
     async def put(self, key: str, body: store.Buffers, crc32c: int) -> None:
         """See `store.BlobStore.put`."""
@@ -171,6 +178,8 @@ class S3BlobStore:
         try:
             self._client.make_bucket(bucket, location=self._settings.region)
         except minio.error.S3Error as error:
+            if error.code in s3_errors.ACCESS_REFUSED:
+                raise s3_errors.cannot_make_bucket(self._settings, error) from error
             if error.code not in _OWNED:  # another replica was faster
                 raise
 

@@ -13,7 +13,7 @@ from modelkeep.domain import errors
 
 _OBJECT_MISSING = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
 _WRONG_CHECKSUM = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"})
-_ACCESS_REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
+ACCESS_REFUSED = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _OTHER_REGION = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect", "Redirect"})
 _FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
 _CLOCK_WRONG = frozenset({"RequestTimeTooSkewed"})
@@ -85,12 +85,24 @@ def _no_bucket(settings: s3_connection.S3Settings, code: str) -> errors.FailedPr
     )
 
 
+def cannot_make_bucket(
+    settings: s3_connection.S3Settings, error: minio.error.S3Error
+) -> errors.FailedPrecondition:
+    """The error of a bucket that is missing and that the store does not let us make."""
+    return errors.FailedPrecondition(
+        f"The object store at {settings.endpoint} has no bucket {settings.bucket!r} and does not "
+        f"let us make it ({error.code}); create it, set MODELKEEP_S3_BUCKET to one that exists, "
+        "or allow our access key to make buckets.",
+        reason="STORE_BUCKET_MISSING",
+    )
+
+
 def _refused(settings: s3_connection.S3Settings, code: str) -> errors.FailedPrecondition:
     return errors.FailedPrecondition(
         f"The object store at {settings.endpoint} refuses our access to bucket "
         f"{settings.bucket!r} ({code}); check MODELKEEP_S3_ACCESS_KEY, MODELKEEP_S3_SECRET_KEY and "
         "MODELKEEP_S3_REGION, and what they allow.",
-        reason="STORE_ACCESS_REFUSED",
+        reason="STOREACCESS_REFUSED",
     )
 
 
@@ -129,7 +141,7 @@ _MEANINGS: tuple[
     (_OBJECT_MISSING, _missing),
     (frozenset({"NoSuchBucket"}), _no_bucket),
     (_WRONG_CHECKSUM, _corrupt),
-    (_ACCESS_REFUSED | _OTHER_REGION, _refused),
+    (ACCESS_REFUSED | _OTHER_REGION, _refused),
     (_CLOCK_WRONG, _skewed),
     (_FULL, _full),
     (_BROKEN, _broken),
