@@ -60,17 +60,7 @@ class Batches:
         async with self._memory.held(_COPIES * batch.size_bytes):
             work = functools.partial(batch_writing.checked, parent, batch)
             found = await self._hasher.run(work)
-            async with self._db.connection() as connection:
-                namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-                held = await blob_use.find_held(
-                    connection, namespace_id, found.sound_digests, self._touch_after
-                )
-                asked_bytes = sum(
-                    len(content) for digest, content in found.sound.items() if digest not in held
-                )
-                # What cannot succeed should not go through the store first. It is the commit that
-                # decides.
-                quotas.require_room(await quota_rows.get(connection, parent), asked_bytes)
+            namespace_id, held = await self._find_held(parent, found)
             async with self._writing.put(found, held) as stored:
                 # What the store could not take now shall be tried again by the same request.
                 once = changes.Once("" if stored.incomplete else request_id, found.fingerprint)
@@ -81,9 +71,26 @@ class Batches:
                         caller, once, batch_writing.Answer, change.carry_out
                     )
                 except errors.QuotaExceeded:
-                    stored.kept.clear()  # told at the commit, which took the rows back
+                    stored.is_kept = False  # told at the commit, which took the rows back
                     raise
         return answer.written
+
+    async def _find_held(
+        self, parent: names.NamespaceName, found: batch_writing.Checked
+    ) -> tuple[int, dict[str, int]]:
+        """The namespace's row id, and the sizes of what it holds already; refuses what is too much.
+
+        It is the commit that decides, but what cannot succeed need not go through the store first.
+        """
+        async with self._db.connection() as connection:
+            namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+            held = await blob_use.find_held(
+                connection, namespace_id, found.sound_digests, self._touch_after
+            )
+            usage = await quota_rows.get(connection, parent)
+        new = (content for digest, content in found.sound.items() if digest not in held)
+        quotas.require_room(usage, sum(map(len, new)))
+        return namespace_id, held
 
     async def _look_into(
         self, found: batch_writing.Checked, stored: batch_writing.Stored
