@@ -42,6 +42,7 @@ UPDATE upload SET finished_at = finished_at - interval '30 days' WHERE upload_id
 EXPIRE = """
 UPDATE upload SET expires_at = now() - interval '1 day' WHERE upload_id IN (
     SELECT upload_id FROM upload WHERE state = 'active' FOR UPDATE SKIP LOCKED)"""
+RETIRE_LONG_AGO = "UPDATE pack SET retired_at = retired_at - interval '30 days'"
 KNOWN_KEYS = """
 SELECT storage_key FROM blob UNION ALL SELECT storage_key FROM upload WHERE state = 'active'"""
 
@@ -90,6 +91,7 @@ class Storm:
         self._faulty = faulty
         self._chance = chance
         self._in_flight: collections.Counter[str] = collections.Counter()
+        self._reading = 0
         self._numbers = iter(range(1_000_000))
         self.nodes = [Node(db, faulty) for _ in range(3)]
         count = ACTORS * STEPS // STEPS_EACH + WINDOW
@@ -148,7 +150,7 @@ class Storm:
         self.sealed[name] = contents
 
     async def push_and_forget(self) -> None:
-        contents = self.some(3)
+        contents = self.some(6)
         with self.flight(contents):
             await self._push(contents)
 
@@ -226,6 +228,7 @@ class Storm:
         self.done["expired"] += reaped.expired
         self.done["forgotten"] += reaped.forgotten
         self.done["objects reaped"] += reaped.objects
+        self.done["packs compacted"] += reaped.compacted
 
     async def age(self) -> None:
         """Let a month pass for all that no push under way counts on."""
@@ -234,6 +237,8 @@ class Storm:
             left_out = [d.removeprefix("sha256:") for d, n in self._in_flight.items() if n > 0]
             await connection.execute(AGE_BLOBS, left_out, now)
             await connection.execute(AGE_FINISHED)
+            if not self._reading:  # nobody reads for a month
+                await connection.execute(RETIRE_LONG_AGO)
             if self._chance.random() < 0.5:
                 await connection.execute(EXPIRE)
             keys = [row["storage_key"] for row in await connection.fetch(KNOWN_KEYS)]
@@ -254,8 +259,19 @@ class Storm:
             await self.check(self._chance.choice(sorted(self.sealed, key=str)))
 
     async def check(self, name: names.VersionName) -> None:
-        for content in self.sealed[name]:
-            assert await self.node().replica.read(uploading.digest_of(content)) == content
+        self._reading += 1
+        try:
+            for content in self.sealed[name]:
+                assert await self.node().replica.read(uploading.digest_of(content)) == content
+            await self._check_together([each for each in self.sealed[name] if len(each) <= PART])
+        finally:
+            self._reading -= 1
+
+    async def _check_together(self, contents: list[bytes]) -> None:
+        if contents:
+            wanted = batches.Wanted(tuple(uploading.digest_of(each) for each in contents))
+            found = await self.node().batches.read(uploading.CALLER, uploading.ACME, wanted)
+            assert [blob.content for blob in found] == contents
 
     async def settle(self) -> None:
         """Let months pass, until neither collection nor reaping finds anything more."""
@@ -297,12 +313,16 @@ async def test_nothing_reachable_is_ever_deleted_and_all_else_finally_is(
         held = await connection.fetch("SELECT digest, storage_key FROM blob")
         reached = await connection.fetch("SELECT DISTINCT digest FROM version_file")
         assert {row["digest"] for row in held} == {row["digest"] for row in reached}
+        packs = await connection.fetch("SELECT storage_key FROM pack WHERE retired_at IS NULL")
         for table in ("upload", "upload_part", "upload_claim"):
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0  # noqa: S608
         said, counted = await quotas.recount(connection, uploading.ACME)
         assert said == counted
     assert memory.objects.keys() == {row["storage_key"] for row in held}
+    packed = {key for key in memory.objects if key.startswith("blobs/pack-")}
+    assert {row["storage_key"] for row in packs} == packed
     assert memory.multiparts == {}
     print(dict(storm.done))  # noqa: T201 - figures
     happened = ("collected", "expired", "forgotten", "objects reaped", "batch", "delete", "restore")
     assert all(storm.done[what] > 10 for what in happened)
+    assert storm.done["packs compacted"] > 5
