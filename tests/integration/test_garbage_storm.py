@@ -228,7 +228,7 @@ class Storm:
         self.done["expired"] += reaped.expired
         self.done["forgotten"] += reaped.forgotten
         self.done["objects reaped"] += reaped.objects
-        self.done["packs compacted"] += reaped.compacted
+        self.done["packs rewritten"] += reaped.repacked
 
     async def age(self) -> None:
         """Let a month pass for all that no push under way counts on."""
@@ -325,4 +325,4 @@ async def test_nothing_reachable_is_ever_deleted_and_all_else_finally_is(
     print(dict(storm.done))  # noqa: T201 - figures
     happened = ("collected", "expired", "forgotten", "objects reaped", "batch", "delete", "restore")
     assert all(storm.done[what] > 10 for what in happened)
-    assert storm.done["packs compacted"] > 5
+    assert storm.done["packs rewritten"] > 5

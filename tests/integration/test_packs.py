@@ -11,7 +11,7 @@ from support import faulty_store, memory_store, sealing, uploading
 from modelkeep.blobs import store
 from modelkeep.domain import batches, errors, garbage, pages
 from modelkeep.service import batches as batch_service
-from modelkeep.service import budget, collecting, compacting, hashing, reaping, rereading, scrub
+from modelkeep.service import budget, collecting, hashing, reaping, repacking, rereading, scrub
 from modelkeep.storage import database
 from modelkeep.storage import garbage as garbage_rows
 
@@ -33,7 +33,7 @@ class Deployment:
         self.hasher = hashing.Hasher(1)
         self.small = batch_service.Batches(db, blobs, budget.MemoryBudget(10**6), self.hasher)
         self.collecting = collecting.Collecting(db, blobs)
-        self.compacting = compacting.Compacting(db, blobs)
+        self.repacking = repacking.Repacking(db, blobs)
         self.rereader = rereading.Rereader(blobs, self.hasher)
         self.sealing = sealing.Sealing(db, blobs)
 
@@ -199,7 +199,7 @@ async def test_rot_is_found_in_the_blob_it_is_in_and_a_push_repairs_it(
         assert await scrubbing.step()
     async with deployment.db.connection() as connection:
         found = await connection.fetch("SELECT digest, rot FROM blob WHERE rot <> ''")
-        event = await connection.fetchrow("SELECT * FROM audit_event WHERE action = 'blob.rotted'")
+        (event,) = await connection.fetch("SELECT * FROM audit_event WHERE action = 'blob.rotted'")
     assert [(f"sha256:{row['digest'].hex()}", row["rot"]) for row in found] == [
         (DIGESTS[2], "bytes 0 to 100 are damaged")
     ]
@@ -239,7 +239,7 @@ async def test_a_sparse_pack_is_written_anew_and_the_old_one_stays_for_its_reade
     deployment: Deployment, memory: memory_store.MemoryBlobStore, sparse: str
 ) -> None:
     memory.modified_at[sparse] -= LONG
-    assert await deployment.reaper().round() == reaping.Reaped(compacted=1)
+    assert await deployment.reaper().round() == reaping.Reaped(repacked=1)
     old, new = await deployment.keys()
     assert (old, memory.objects[new]) == (sparse, CONTENTS[1] + CONTENTS[3])
     assert await deployment.read() == ALIVE
@@ -265,7 +265,7 @@ async def test_what_is_left_alone_becomes_an_object_of_its_own(
     await deployment.seal(1, CONTENTS[2:3])
     await deployment.execute(LONG_AGO)
     await deployment.collect()
-    assert await deployment.compacting.compact(await deployment.keys(), 1) == 1
+    assert await deployment.repacking.repack(await deployment.keys(), 1) == 1
     assert await deployment.read() == [b"", b"", CONTENTS[2], b"", b""]
     assert (await deployment.reaper(ZERO).round()).objects == 1
     assert list(memory.objects.values()) == [CONTENTS[2]]
@@ -277,9 +277,9 @@ async def test_nothing_moves_while_somebody_holds_a_blob(
 ) -> None:
     async with deployment.db.transaction() as sealing_it:
         await sealing_it.execute("SELECT FROM blob FOR KEY SHARE")  # as finalize does
-        assert await deployment.compacting.compact([sparse], 1) == 0
+        assert await deployment.repacking.repack([sparse], 1) == 0
     assert list(memory.objects) == [sparse]
-    assert await deployment.compacting.compact([sparse], 1) == 1
+    assert await deployment.repacking.repack([sparse], 1) == 1
 
 
 async def test_what_is_collected_while_it_is_copied_leaves_a_hole(
@@ -292,7 +292,7 @@ async def test_what_is_collected_while_it_is_copied_leaves_a_hole(
     await deployment.execute(TOUCH_SECOND)
     assert len(await deployment.collect()) == 3
     gate = faulty.hold("put")
-    moving = asyncio.create_task(deployment.compacting.compact(await deployment.keys(), 1))
+    moving = asyncio.create_task(deployment.repacking.repack(await deployment.keys(), 1))
     await uploading.until(lambda: faulty.calls["put"] == 2)
     await deployment.execute(LONG_AGO)
     assert freed(await deployment.collect()) == [0]
@@ -312,7 +312,7 @@ async def test_a_pack_that_dies_while_it_is_copied_is_not_revived(
     await deployment.execute(TOUCH_SECOND)
     assert len(await deployment.collect()) == 4
     gate = faulty.hold("put")
-    moving = asyncio.create_task(deployment.compacting.compact(await deployment.keys(), 1))
+    moving = asyncio.create_task(deployment.repacking.repack(await deployment.keys(), 1))
     await uploading.until(lambda: faulty.calls["put"] == 2)
     await deployment.execute(LONG_AGO)
     assert freed(await deployment.collect()) == [500]
@@ -321,16 +321,16 @@ async def test_a_pack_that_dies_while_it_is_copied_is_not_revived(
     assert memory.objects == {}
 
 
-async def test_of_two_who_compact_a_pack_one_does_it(
+async def test_of_two_who_rewrite_a_pack_one_does_it(
     deployment: Deployment,
     faulty: faulty_store.FaultyBlobStore,
     memory: memory_store.MemoryBlobStore,
     sparse: str,
 ) -> None:
     gate = faulty.hold("put")
-    late = asyncio.create_task(deployment.compacting.compact([sparse], 1))
+    late = asyncio.create_task(deployment.repacking.repack([sparse], 1))
     await uploading.until(lambda: faulty.calls["put"] == 2)
-    assert await deployment.compacting.compact([sparse], 1) == 1
+    assert await deployment.repacking.repack([sparse], 1) == 1
     gate.set()
     assert await late == 0
     assert sorted(memory.objects) == sorted(await deployment.keys())
@@ -342,7 +342,7 @@ async def test_a_damaged_pack_is_not_written_anew(
     deployment: Deployment, memory: memory_store.MemoryBlobStore, sparse: str, at: int
 ) -> None:
     await rot(memory, sparse, at)
-    assert await deployment.compacting.compact([sparse], 1) == 0
+    assert await deployment.repacking.repack([sparse], 1) == 0
     assert list(memory.objects) == [sparse]
 
 
@@ -355,9 +355,9 @@ async def test_a_store_that_is_away_leaves_the_pack_as_it_is(
         else:
             faulty.fail("put")
         with pytest.raises(errors.Unavailable):
-            await deployment.compacting.compact([sparse], 1)
+            await deployment.repacking.repack([sparse], 1)
         assert await deployment.read() == ALIVE
-    assert await deployment.compacting.compact([sparse], 1) == 1
+    assert await deployment.repacking.repack([sparse], 1) == 1
 
 
 async def test_a_cut_read_of_a_single_blob_names_where_it_ends(

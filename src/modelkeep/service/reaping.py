@@ -10,7 +10,7 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
 from modelkeep.domain import errors, garbage, names
-from modelkeep.service import changes, compacting, freeing, purging, upload_changes
+from modelkeep.service import changes, freeing, purging, repacking, upload_changes
 from modelkeep.storage import database
 from modelkeep.storage import purging as purging_rows
 from modelkeep.storage import reaping as rows
@@ -32,7 +32,7 @@ class Settings:
         forgotten: most uploads whose records it deletes.
         listed: objects, or multipart uploads, in one page of the store's.
         pages: most pages of each that a round reads; the next round goes on behind them.
-        compacted: most packs that it writes anew.
+        repacked: most packs that it writes anew.
         purged: most deleted versions that a round purges.
         answers: most answers that a round forgets.
     """
@@ -44,7 +44,7 @@ class Settings:
     forgotten: int = 500
     listed: int = 1000
     pages: int = 10
-    compacted: int = 20
+    repacked: int = 20
     purged: int = 50
     answers: int = 5000
 
@@ -59,7 +59,7 @@ class Reaped:
     answers: int = 0
     objects: int = 0
     multiparts: int = 0
-    compacted: int = 0
+    repacked: int = 0
 
 
 class Reaper:
@@ -78,7 +78,7 @@ class Reaper:
         self._blobs = blobs
         self._settings = settings or Settings()
         self._changes = changes.Changes(db)
-        self._compacting = compacting.Compacting(db, blobs)
+        self._repacking = repacking.Repacking(db, blobs)
         self._after = ""
         self._mark = ""
         self.total = Reaped()
@@ -159,8 +159,8 @@ class Reaper:
                 await self._blobs.delete(key)
                 reaped.objects += 1
                 _log.info("object.reaped", key=key)
-            room = self._settings.compacted - reaped.compacted
-            reaped.compacted += await self._compacting.compact([one.key for one in page], room)
+            room = self._settings.repacked - reaped.repacked
+            reaped.repacked += await self._repacking.repack([one.key for one in page], room)
             if not self._after:
                 return
 
@@ -197,7 +197,7 @@ class Reaper:
         return instant is not None and now - instant >= self._settings.orphan_grace
 
 
-_COUNTS = ("expired", "forgotten", "purged", "answers", "objects", "multiparts", "compacted")
+_COUNTS = ("expired", "forgotten", "purged", "answers", "objects", "multiparts", "repacked")
 
 
 class _Expiring:
