@@ -59,6 +59,7 @@ def held_before(kill: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # twenty-one servers start, each a second of processor time or more
 async def test_a_push_outlives_twenty_killed_servers_and_sends_no_durable_byte_again(
     config: configuration.Config, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -72,7 +73,7 @@ async def test_a_push_outlives_twenty_killed_servers_and_sends_no_durable_byte_a
         relay = Relay(config, proxy, stack)
         serving = await relay.hand_over()
         proxy.hold_after(held_before(1))
-        push = asyncio.create_task(registry.push(source, "acme/voice@1.0.0"))
+        push = asyncio.create_task(registry.push(source, "acme/voice@1.0.0", streams=1))
         passed = 0
         for kill in range(1, KILLS + 1):
             await proxy.until_held()

@@ -35,7 +35,9 @@ async def test_a_push_outlives_the_store_and_then_the_database(
         client.connect(proxy.endpoint) as registry,
     ):
         proxy.hold_after(PART + 4 * MIB)
-        push = asyncio.create_task(registry.push(source, "acme/died@1.0.0", listener=notes))
+        push = asyncio.create_task(
+            registry.push(source, "acme/died@1.0.0", listener=notes, streams=1)
+        )
         await proxy.until_held()
         await pushing.until_durable(database_url, 1)
         await deployments.kill(deployment.store)
@@ -69,7 +71,9 @@ async def test_a_full_disk_is_said_and_the_push_goes_on_when_there_is_room(
         client.connect(proxy.endpoint) as registry,
     ):
         proxy.hold_after(PART + 4 * MIB)
-        push = asyncio.create_task(registry.push(source, "acme/full@1.0.0", listener=notes))
+        push = asyncio.create_task(
+            registry.push(source, "acme/full@1.0.0", listener=notes, streams=1)
+        )
         await proxy.until_held()
         await pushing.until_durable(deployment.postgres.url, 1)
         with disk_full(deployment):
