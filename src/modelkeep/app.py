@@ -12,7 +12,7 @@ import structlog
 
 from modelkeep import config as configuration
 from modelkeep.admin import port, readiness, sources
-from modelkeep.blobs import doctor, metered, s3, s3_connection, store, verifying
+from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
 from modelkeep.domain import errors, garbage, limits
 from modelkeep.service import (
     artifacts,
@@ -24,6 +24,7 @@ from modelkeep.service import (
     reaping,
     rereading,
     scrub,
+    transfers,
     uploads,
     usecases,
     version_checks,
@@ -197,9 +198,25 @@ async def _open_artifact(
         reading,
         sending,
         batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after),
+        _open_transfers(config, db, blobs, stack),
         version_checks.VersionChecks(db, rereader),
         collecting.Collecting(db, blobs, grace),
     )
+
+
+def _open_transfers(
+    config: Config, db: database.Database, blobs: store.BlobStore, stack: AsyncExitStack
+) -> transfers.Transfers:
+    signer = s3_transfers.S3Transfers(
+        _store_settings(config),
+        expires_s=config.transfer_url_lifetime_s,
+        public_endpoint=config.s3_public_endpoint,
+        public_secure=config.s3_public_secure,
+    )
+    lifetime = datetime.timedelta(seconds=config.transfer_url_lifetime_s)
+    opened = transfers.Transfers(db, blobs, signer, lifetime)
+    stack.push_async_callback(opened.close)
+    return opened
 
 
 def _retention(config: Config) -> datetime.timedelta | None:

@@ -115,6 +115,9 @@ class Config:
     s3_bucket: BucketName = BucketName("modelkeep")
     s3_region: str = "us-east-1"
     s3_secure: bool = True
+    s3_public_endpoint: HostAndPort = HostAndPort("")
+    s3_public_secure: bool = True
+    transfer_url_lifetime_s: int = 900
     listen: str = DEFAULT_LISTEN
     admin_listen: Address = Address("")
     services: frozenset[str] = SERVICES

@@ -30,6 +30,7 @@ BLOB = f"namespaces/none/blobs/{DIGEST}"
 NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Alias": ALIAS}
 NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
 NOUNS |= {"NamespaceUsage": "namespaces/none"}
+NOUNS |= {"TransferUrls": UPLOAD, "ConfirmParts": UPLOAD}
 PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
 PARENTS |= {"ListFiles": VERSION, "ListHistory": MODEL, "ListAliasHistory": MODEL}
 PARENTS |= {"GetStageHistory": MODEL}
@@ -49,6 +50,8 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "digest": DIGEST,
         "digests": [DIGEST],
         "blobs": [{"digest": DIGEST, "data": b"x"}],
+        "parts": [{"number": 1}],
+        "sent_parts": [{"number": 1, "etag": "x"}],
         "destination": MODEL,
         "stage": "staging",
         "pattern": "none",

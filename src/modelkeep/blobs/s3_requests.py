@@ -20,7 +20,7 @@ import minio.time
 import minio.xml
 import urllib3
 
-from modelkeep.blobs import s3_connection, store
+from modelkeep.blobs import s3_connection, store, transfers
 
 CRC32C_HEADER = "x-amz-checksum-crc32c"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -112,6 +112,18 @@ class SignedRequests:
         """AbortMultipartUpload."""
         self._send("DELETE", key, query={"uploadId": multipart_id})
 
+    def list_parts(
+        self, key: str, multipart_id: str, after: int, limit: int
+    ) -> list[transfers.ListedPart]:
+        """ListParts, of those whose number is above `after`."""
+        query = {
+            "uploadId": multipart_id,
+            "max-parts": str(limit),
+            "part-number-marker": str(after),
+        }
+        listed = minio.datatypes.ListPartsResult(self._send("GET", key, query=query))
+        return [_listed_part(part) for part in listed.parts]
+
     def list_multiparts(self, prefix: str, mark: str, limit: int) -> store.MultipartPage:
         """ListMultipartUploads; a mark is the two markers that the store gave."""
         query = {"uploads": "", "max-uploads": str(limit), "encoding-type": "url"}
@@ -175,6 +187,10 @@ def crc32c_text(crc32c: int) -> str:
 
 def _open_multipart(upload: minio.datatypes.Upload) -> store.OpenMultipart:
     return store.OpenMultipart(upload.object_name, upload.upload_id or "", upload.initiated_time)
+
+
+def _listed_part(part: minio.datatypes.Part) -> transfers.ListedPart:
+    return transfers.ListedPart(part.part_number, part.etag.strip('"'), part.size or 0)
 
 
 def _mark(answer: urllib3.BaseHTTPResponse) -> str:

@@ -66,6 +66,8 @@ BATCH_BLOB_BYTES = 256 * KIB
 BATCH_BYTES = 2 * MIB
 BATCH_BLOBS = 500
 """So many digests and headers fit into a message beside `BATCH_BYTES` of content."""
+TRANSFER_URLS = 64
+"""In one CreateTransferUrls, and parts in one ConfirmParts."""
 STREAMS_PER_UPLOAD = 8
 
 FILTER_PATTERNS = 32

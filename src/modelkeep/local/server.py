@@ -99,6 +99,9 @@ class Server:
             "MODELKEEP_S3_ACCESS_KEY": self._store.access_key,
             "MODELKEEP_S3_SECRET_KEY": self._store.secret_key,
             "MODELKEEP_S3_SECURE": "false",
+            # Whoever reaches this server over loopback reaches its store as well.
+            "MODELKEEP_S3_PUBLIC_ENDPOINT": self._store.endpoint,
+            "MODELKEEP_S3_PUBLIC_SECURE": "false",
             "MODELKEEP_LISTEN": self._listen,
             "MODELKEEP_DRAIN_TIMEOUT_S": str(_DRAIN_TIMEOUT_S),
         }

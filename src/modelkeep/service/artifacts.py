@@ -10,12 +10,11 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
-from modelkeep.domain import blobs, errors, garbage, limits, names, uploads, versions
-from modelkeep.service import soundness
+from modelkeep.domain import blobs, errors, garbage, limits, names, uploads
+from modelkeep.service import readable, soundness
 from modelkeep.storage import blob_use, database, rot
 from modelkeep.storage import files as rows
 from modelkeep.storage import namespaces as namespace_rows
-from modelkeep.storage import versions as version_rows
 
 Name = names.BlobName | names.FileName
 _log = structlog.get_logger()
@@ -71,7 +70,7 @@ class Artifacts:
         ready), `errors.OutOfRange`, `errors.DataLoss` naming the file and where it is damaged.
         """
         policy.require(caller, policy.Action.READ_BLOB, name)
-        found = await self._find(name)
+        found = await readable.find(self._db, name)
         blob: blobs.Descriptor | None = blobs.Descriptor(found.digest, found.size_bytes)
         length = span.length_in(found.size_bytes)
         if length == 0:
@@ -82,16 +81,6 @@ class Artifacts:
                 yield blobs.Chunk(chunk.offset, chunk.content, chunk.crc32c, blob)
                 self.sent_bytes += len(chunk.content)
                 blob = None
-
-    async def _find(self, name: Name) -> rows.StoredBlob:
-        async with self._db.connection() as connection:
-            try:
-                return await rows.get_blob(connection, name)
-            except errors.NotFound:
-                if isinstance(name, names.FileName):
-                    stored = await version_rows.get(connection, name.version)
-                    versions.require_state(stored.version, versions.VersionState.READY, "read")
-                raise
 
     async def _checked(
         self, name: Name, blob: rows.StoredBlob, span: uploads.ByteRange

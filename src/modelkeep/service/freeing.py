@@ -21,7 +21,7 @@ async def free(blobs: store.BlobStore, stored: rows.Stored) -> None:
 
 async def free_multiparts(blobs: store.BlobStore, stored: rows.Stored) -> None:
     """Abort all multipart uploads of an upload that is over, those not in its row too."""
-    if stored.upload.layout.count <= 1:
+    if stored.upload.layout.count <= 1 and not stored.multipart_id:
         return
     if stored.multipart_id:
         await blobs.abort_multipart(stored.storage_key, stored.multipart_id)

@@ -153,10 +153,7 @@ class _Storing:
             )
         except errors.NotFound as error:
             await require_active(self._shared.db, target.name)
-            raise errors.FailedPrecondition(
-                f"the store no longer has the parts of {target.name}; start another upload",
-                reason=LOST_BY_STORE,
-            ) from error
+            raise lost_by_store(target.name) from error
         self._part = dataclasses.replace(part, etag=tag.etag)
 
     async def _insert(self, sha256: str) -> bool:
@@ -167,6 +164,7 @@ class _Storing:
                 self._target.stream,
                 self._part,
                 storage_key=self._target.object_key,
+                multipart_id=self._target.multipart_id,
                 sha256=sha256,
             )
 
@@ -175,6 +173,13 @@ async def require_active(db: database.Database, name: names.UploadName) -> None:
     """Raise `errors.FailedPrecondition` if the upload takes no more bytes."""
     async with db.connection() as connection:
         uploads.require_active((await upload_rows.get(connection, name)).upload)
+
+
+def lost_by_store(name: names.UploadName) -> errors.FailedPrecondition:
+    """The error of an upload whose parts the store has forgotten."""
+    return errors.FailedPrecondition(
+        f"the store no longer has the parts of {name}; start another upload", reason=LOST_BY_STORE
+    )
 
 
 def lost(name: names.UploadName, number: int) -> errors.Aborted:

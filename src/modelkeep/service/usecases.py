@@ -23,6 +23,7 @@ from modelkeep.service import (
     protections,
     purging,
     quotas,
+    transfers,
     uploads,
     version_checks,
     versions,
@@ -95,5 +96,6 @@ class Artifact:
     artifacts: artifacts.Artifacts
     uploads: uploads.Uploads
     batches: batches.Batches
+    transfers: transfers.Transfers
     checks: version_checks.VersionChecks
     collecting: collecting.Collecting

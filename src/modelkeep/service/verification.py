@@ -11,13 +11,12 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import google_crc32c
 import structlog
 
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
 from modelkeep.domain import errors, events, limits, names, uploads
-from modelkeep.service import changes, hashing, upload_parts
+from modelkeep.service import changes, hashing, part_checksums, upload_parts
 from modelkeep.storage import files as blob_rows
 from modelkeep.storage import upload_parts as part_rows
 from modelkeep.storage import uploads as rows
@@ -28,10 +27,15 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the stored bytes are, or why they cannot be read."""
+    """What the stored bytes are, or why they cannot be read.
+
+    `part_crc32cs` are those of bytes that were read back: what is recorded of the parts may be
+    what a client claims.
+    """
 
     sha256: str = ""
     crc32c: int = 0
+    part_crc32cs: tuple[int, ...] = ()
     failure: str = ""
     failure_reason: str = ""
 
@@ -124,21 +128,19 @@ class Verifications:
             return Finding(
                 stored.sha256, crc32c_of(stored.upload.layout, await self._parts(stored))
             )
-        return await self._read_back(stored.storage_key, size_bytes)
+        return await self._read_back(stored.storage_key, stored.upload.layout)
 
     async def _parts(self, stored: rows.Stored) -> list[part_rows.Part]:
         async with self._shared.db.connection() as connection:
             return list(await part_rows.list_all(connection, stored.upload.name))
 
-    async def _read_back(self, key: str, size_bytes: int) -> Finding:
-        digest, crc32c = hashlib.sha256(), 0
-        reading = self._shared.blobs.read(key, 0, size_bytes, 4 * limits.CHUNK_BYTES)
+    async def _read_back(self, key: str, layout: uploads.Layout) -> Finding:
+        digest, checksums = hashlib.sha256(), part_checksums.PartChecksums(layout)
+        reading = self._shared.blobs.read(key, 0, layout.size_bytes, 4 * limits.CHUNK_BYTES)
         async with contextlib.aclosing(reading):
             async for chunk in reading:
-                crc32c = await self._shared.hasher.run(
-                    functools.partial(_advance, digest, crc32c, chunk)
-                )
-        return Finding(f"sha256:{digest.hexdigest()}", crc32c)
+                await self._shared.hasher.run(functools.partial(_advance, digest, checksums, chunk))
+        return Finding(f"sha256:{digest.hexdigest()}", checksums.whole, checksums.crc32cs)
 
     async def _settle(self, upload: uploads.Upload, finding: Finding) -> None:
         settling = Settling(upload.name, finding)
@@ -275,10 +277,14 @@ def _blob(
     blob = blob_rows.StoredBlob(
         stored.upload.digest, layout.size_bytes, stored.storage_key, finding.crc32c
     )
-    # Of one part the whole's checksum says as much; parts that do not add up say nothing.
-    if not 1 < len(parts) == layout.count or crc32c_of(layout, parts) != finding.crc32c:
+    if layout.count <= 1:
+        return blob  # the whole's checksum says as much
+    if finding.part_crc32cs:
+        crc32cs = finding.part_crc32cs
+    elif len(parts) == layout.count and crc32c_of(layout, parts) == finding.crc32c:
+        crc32cs = tuple(part.crc32c for part in parts)
+    else:  # parts that do not add up say nothing
         return blob
-    crc32cs = tuple(part.crc32c for part in parts)
     return dataclasses.replace(blob, part_size_bytes=layout.part_size_bytes, part_crc32cs=crc32cs)
 
 
@@ -288,7 +294,8 @@ def crc32c_of(layout: uploads.Layout, parts: Iterable[part_rows.Part]) -> int:
     return hashing.combined_crc32c((crc32c, at.end - at.start) for crc32c, at in ranges)
 
 
-def _advance(digest: "hashlib._Hash", crc32c: int, chunk: bytes) -> int:
+def _advance(
+    digest: "hashlib._Hash", checksums: part_checksums.PartChecksums, chunk: bytes
+) -> None:
     digest.update(chunk)
-    extended: int = google_crc32c.extend(crc32c, chunk)
-    return extended
+    checksums.take(chunk)

@@ -12,7 +12,7 @@ WHERE u.state = 'active' AND u.expires_at < now() ORDER BY u.expires_at LIMIT $1
 # A blob of one part was stored by one request: nothing is left of it but the blob itself.
 LIST_FINISHED = """
 SELECT n.name AS namespace, u.upload_id,
-u.state <> 'committed' OR u.size_bytes > u.part_size_bytes AS leaves
+u.state <> 'committed' OR u.size_bytes > u.part_size_bytes OR u.multipart_id IS NOT NULL AS leaves
 FROM upload u JOIN namespace n USING (namespace_id)
 WHERE u.finished_at < now() - $1::interval ORDER BY u.finished_at LIMIT $2"""
 FORGET = """

@@ -9,6 +9,10 @@ from modelkeep.storage import codec, database
 
 NEXT_STREAM = """
 UPDATE upload SET last_stream = last_stream + 1 WHERE upload_id = $1 RETURNING last_stream"""
+# What was computed of the whole so far is worth nothing once others can write its parts.
+NEXT_DIRECT_STREAM = """
+UPDATE upload SET last_stream = last_stream + 1, direct = true, sha256 = NULL
+WHERE upload_id = $1 AND state = 'active' RETURNING last_stream"""
 SET_MULTIPART = """
 UPDATE upload SET multipart_id = $2 WHERE upload_id = $1 AND state = 'active'
 AND multipart_id IS NULL RETURNING multipart_id"""
@@ -30,10 +34,11 @@ WITH recorded AS (
     INSERT INTO upload_part (upload_id, number, crc32c, etag)
     SELECT u.upload_id, c.number, $4, $5 FROM upload u JOIN upload_claim c USING (upload_id)
     WHERE u.upload_id = $1 AND u.state = 'active' AND c.number = $2 AND c.stream = $3
+    AND coalesce(u.multipart_id, '') = $9
     FOR NO KEY UPDATE OF u, c
     ON CONFLICT (upload_id, number) DO NOTHING RETURNING upload_id)
 UPDATE upload u SET expires_at = now() + $6::interval, storage_key = $7,
-sha256 = coalesce($8, u.sha256)
+sha256 = CASE WHEN NOT u.direct THEN coalesce($8, u.sha256) END
 FROM recorded r WHERE u.upload_id = r.upload_id RETURNING u.upload_id"""
 LIST = "SELECT number, crc32c, etag FROM upload_part WHERE upload_id = $1 ORDER BY number"
 
@@ -59,6 +64,12 @@ class Part:
 async def next_stream(connection: database.Connection, name: names.UploadName) -> int:
     """Number of a new stream, higher than those of all before."""
     stream: int = await connection.fetchval(NEXT_STREAM, name.upload)
+    return stream
+
+
+async def next_direct_stream(connection: database.Connection, name: names.UploadName) -> int | None:
+    """The same for parts that a client sends to the store itself; None if the upload is closed."""
+    stream: int | None = await connection.fetchval(NEXT_DIRECT_STREAM, name.upload)
     return stream
 
 
@@ -89,9 +100,12 @@ async def record(
     part: Part,
     *,
     storage_key: str,
+    multipart_id: str = "",
     sha256: str = "",
 ) -> bool:
     """Note that a part is durable; False if the stream lost its claim or the upload is closed.
+
+    False, too, if the upload has another multipart upload than the one the part is of.
 
     Args:
         connection: where.
@@ -99,6 +113,7 @@ async def record(
         stream: number of the stream that wrote the part.
         part: what the store has.
         storage_key: where the store has it.
+        multipart_id: of which multipart upload it is, or '' if it is a whole object.
         sha256: digest of the whole blob, if this part is the last to be recorded of bytes that
             were all hashed as they were stored.
     """
@@ -112,6 +127,7 @@ async def record(
         uploads.LIFETIME,
         storage_key,
         codec.digest_bytes(sha256) if sha256 else None,
+        multipart_id,
     )
     return recorded is not None
 

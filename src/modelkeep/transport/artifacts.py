@@ -12,6 +12,7 @@ from modelkeep.transport import (
     convert_batches,
     convert_garbage,
     convert_soundness,
+    convert_transfers,
     page_tokens,
 )
 from modelkeep.v1 import artifact_service_pb2 as pb
@@ -25,6 +26,7 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         self._artifacts = artifact.artifacts
         self._uploads = artifact.uploads
         self._batches = artifact.batches
+        self._transfers = artifact.transfers
         self._checks = artifact.checks
         self._collecting = artifact.collecting
         self._tokens = tokens
@@ -32,7 +34,9 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Any
     ) -> pb.GetCapabilitiesResponse:
-        return crossing.capabilities_to_wire(modelkeep.__version__)
+        return crossing.capabilities_to_wire(
+            modelkeep.__version__, direct_transfer=self._transfers.offered
+        )
 
     async def FindMissingBlobs(
         self, request: pb.FindMissingBlobsRequest, context: Any
@@ -111,6 +115,24 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         async with contextlib.aclosing(reading):
             async for chunk in reading:
                 yield chunk
+
+    async def CreateTransferUrls(
+        self, request: pb.CreateTransferUrlsRequest, context: Any
+    ) -> pb.CreateTransferUrlsResponse:
+        wanted = convert_transfers.wanted_from_wire(request)
+        if isinstance(wanted, convert_transfers.Sending):
+            sending = await self._transfers.send_urls(callers.current(), wanted.name, wanted.parts)
+            return convert_transfers.part_urls_to_wire(sending)
+        reading = await self._transfers.read_urls(callers.current(), wanted.name, wanted.span)
+        return convert_transfers.range_urls_to_wire(reading)
+
+    async def ConfirmParts(
+        self, request: pb.ConfirmPartsRequest, context: Any
+    ) -> pb.ConfirmPartsResponse:
+        upload = await self._transfers.confirm(
+            callers.current(), *convert_transfers.confirm_from_wire(request)
+        )
+        return pb.ConfirmPartsResponse(upload=crossing.upload_to_wire(upload))
 
     async def VerifyVersion(
         self, request: pb.VerifyVersionRequest, context: Any

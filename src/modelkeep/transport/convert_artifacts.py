@@ -17,8 +17,10 @@ STATES = {
 }
 
 
-def capabilities_to_wire(server_version: str) -> pb.GetCapabilitiesResponse:
-    """The limits of this build."""
+def capabilities_to_wire(
+    server_version: str, *, direct_transfer: bool
+) -> pb.GetCapabilitiesResponse:
+    """The limits of this build, and whether this server gives out URLs of its store."""
     return pb.GetCapabilitiesResponse(
         server_version=server_version,
         chunk_bytes=limits.CHUNK_BYTES,
@@ -33,6 +35,8 @@ def capabilities_to_wire(server_version: str) -> pb.GetCapabilitiesResponse:
         max_batch_blob_bytes=limits.BATCH_BLOB_BYTES,
         max_batch_bytes=limits.BATCH_BYTES,
         max_batch_blobs=limits.BATCH_BLOBS,
+        direct_transfer=direct_transfer,
+        max_transfer_urls=limits.TRANSFER_URLS,
     )
 
 
@@ -78,12 +82,13 @@ def read_from_wire(
 ) -> tuple[names.BlobName | names.FileName, blobs.Span]:
     """Arguments of `Artifacts.read`."""
     with checks.Checks() as found:
-        name = found.make("name", partial(_readable_name, request.name))
+        name = found.make("name", partial(readable_name, request.name))
         span = found.make("", partial(blobs.Span, request.offset, request.limit))
     return name, span
 
 
-def _readable_name(text: str) -> names.BlobName | names.FileName:
+def readable_name(text: str) -> names.BlobName | names.FileName:
+    """The name of a blob or of a version's file; raises `errors.InvalidArgument`."""
     if "/models/" in text:
         return names.FileName.parse(text)
     return names.BlobName.parse(text)

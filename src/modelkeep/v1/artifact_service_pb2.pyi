@@ -141,6 +141,8 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_BATCH_BLOB_BYTES_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BYTES_FIELD_NUMBER: _builtins.int
     MAX_BATCH_BLOBS_FIELD_NUMBER: _builtins.int
+    DIRECT_TRANSFER_FIELD_NUMBER: _builtins.int
+    MAX_TRANSFER_URLS_FIELD_NUMBER: _builtins.int
     server_version: _builtins.str
     """Version of the server."""
     chunk_bytes: _builtins.int
@@ -167,6 +169,10 @@ class GetCapabilitiesResponse(_message.Message):
     """Most bytes of blobs together in one BatchWriteBlobs or in the answer of one BatchReadBlobs."""
     max_batch_blobs: _builtins.int
     """Most blobs in one BatchWriteBlobs, and most digests in one BatchReadBlobs."""
+    direct_transfer: _builtins.bool
+    """Whether CreateTransferUrls gives URLs out. The caller need not be able to reach the store: try."""
+    max_transfer_urls: _builtins.int
+    """Most URLs in one CreateTransferUrls, and most parts in one ConfirmParts."""
     def __init__(
         self,
         *,
@@ -183,10 +189,12 @@ class GetCapabilitiesResponse(_message.Message):
         max_batch_blob_bytes: _builtins.int = ...,
         max_batch_bytes: _builtins.int = ...,
         max_batch_blobs: _builtins.int = ...,
+        direct_transfer: _builtins.bool = ...,
+        max_transfer_urls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "max_batch_blob_bytes", b"max_batch_blob_bytes", "max_batch_blobs", b"max_batch_blobs", "max_batch_bytes", b"max_batch_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams_per_upload", b"max_streams_per_upload", "min_part_bytes", b"min_part_bytes", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "direct_transfer", b"direct_transfer", "max_batch_blob_bytes", b"max_batch_blob_bytes", "max_batch_blobs", b"max_batch_blobs", "max_batch_bytes", b"max_batch_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams_per_upload", b"max_streams_per_upload", "max_transfer_urls", b"max_transfer_urls", "min_part_bytes", b"min_part_bytes", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1217,3 +1225,265 @@ class CollectGarbageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollectGarbageResponse: _TypeAlias = CollectGarbageResponse  # noqa: Y015
+
+@_typing.final
+class PartToSend(_message.Message):
+    """A part that is to be put."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CRC32C_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number, from 1: part n begins at byte (n - 1) * Upload.part_size_bytes."""
+    crc32c: _builtins.int
+    """CRC32C (Castagnoli) of its bytes."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        crc32c: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32c", b"crc32c", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartToSend: _TypeAlias = PartToSend  # noqa: Y015
+
+@_typing.final
+class CreateTransferUrlsRequest(_message.Message):
+    """Request of CreateTransferUrls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/uploads/{upload}`, or a name as ReadBlob takes it."""
+    offset: _builtins.int
+    """Of a blob or file: first byte to get."""
+    limit: _builtins.int
+    """Of a blob or file: most bytes to get; 0 means to the end."""
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartToSend]:
+        """Of an upload: the parts to put, 1 to GetCapabilities.max_transfer_urls, each once."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        parts: _abc.Iterable[Global___PartToSend] | None = ...,
+        offset: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "name", b"name", "offset", b"offset", "parts", b"parts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateTransferUrlsRequest: _TypeAlias = CreateTransferUrlsRequest  # noqa: Y015
+
+@_typing.final
+class TransferUrl(_message.Message):
+    """One request that the store will answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PART_NUMBER_FIELD_NUMBER: _builtins.int
+    CRC32C_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """`PUT` or `GET`."""
+    url: _builtins.str
+    """Where to send it. A secret."""
+    part_number: _builtins.int
+    """Number of the part; 0 unless it is a PUT."""
+    crc32c: _builtins.int
+    """CRC32C (Castagnoli) of these bytes, if it is known."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The headers to send, exactly so: they are signed."""
+
+    @_builtins.property
+    def range(self) -> Global___ByteRange:
+        """Which bytes of the blob it is about."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when the store answers it."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        url: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        range: Global___ByteRange | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        part_number: _builtins.int = ...,
+        crc32c: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c", "crc32c", b"crc32c", "expire_time", b"expire_time", "range", b"range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c", "crc32c", b"crc32c", "expire_time", b"expire_time", "headers", b"headers", "method", b"method", "part_number", b"part_number", "range", b"range", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__crc32c: _TypeAlias = _typing.Literal["crc32c"]  # noqa: Y015
+    _WhichOneofArgType__crc32c: _TypeAlias = _typing.Literal["_crc32c", b"_crc32c"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__crc32c) -> _WhichOneofReturnType__crc32c | None: ...
+
+Global___TransferUrl: _TypeAlias = TransferUrl  # noqa: Y015
+
+@_typing.final
+class CreateTransferUrlsResponse(_message.Message):
+    """Response of CreateTransferUrls."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URLS_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    BLOB_FIELD_NUMBER: _builtins.int
+    stream: _builtins.int
+    """Of an upload: tells ConfirmParts which URLs were used; 0 if there are none."""
+    @_builtins.property
+    def urls(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransferUrl]:
+        """In the order of the bytes; of an upload in the order asked, without durable parts."""
+
+    @_builtins.property
+    def upload(self) -> Global___Upload:
+        """Of an upload: how it stands."""
+
+    @_builtins.property
+    def blob(self) -> Global___BlobDescriptor:
+        """Of a blob or file: the whole blob's identity."""
+
+    def __init__(
+        self,
+        *,
+        urls: _abc.Iterable[Global___TransferUrl] | None = ...,
+        stream: _builtins.int = ...,
+        upload: Global___Upload | None = ...,
+        blob: Global___BlobDescriptor | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob", b"blob", "stream", b"stream", "upload", b"upload", "urls", b"urls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateTransferUrlsResponse: _TypeAlias = CreateTransferUrlsResponse  # noqa: Y015
+
+@_typing.final
+class SentPart(_message.Message):
+    """A part that was put."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CRC32C_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
+    crc32c: _builtins.int
+    """CRC32C (Castagnoli) of its bytes."""
+    etag: _builtins.str
+    """The `ETag` header of the store's answer, with or without its quotation marks."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        crc32c: _builtins.int = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32c", b"crc32c", "etag", b"etag", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SentPart: _TypeAlias = SentPart  # noqa: Y015
+
+@_typing.final
+class ConfirmPartsRequest(_message.Message):
+    """Request of ConfirmParts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    SENT_PARTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/uploads/{upload}`."""
+    stream: _builtins.int
+    """The `stream` of the CreateTransferUrls that gave the URLs out."""
+    @_builtins.property
+    def sent_parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SentPart]:
+        """The parts, 1 to GetCapabilities.max_transfer_urls, each once."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stream: _builtins.int = ...,
+        sent_parts: _abc.Iterable[Global___SentPart] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "sent_parts", b"sent_parts", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmPartsRequest: _TypeAlias = ConfirmPartsRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmPartsResponse(_message.Message):
+    """Response of ConfirmParts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def upload(self) -> Global___Upload:
+        """The upload; these parts are in its persisted_ranges."""
+
+    def __init__(
+        self,
+        *,
+        upload: Global___Upload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmPartsResponse: _TypeAlias = ConfirmPartsResponse  # noqa: Y015

@@ -94,6 +94,16 @@ class ArtifactServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.FromString,
                 _registered_method=True)
+        self.CreateTransferUrls = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/CreateTransferUrls',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsResponse.FromString,
+                _registered_method=True)
+        self.ConfirmParts = channel.unary_unary(
+                '/modelkeep.v1.ArtifactService/ConfirmParts',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsResponse.FromString,
+                _registered_method=True)
         self.VerifyVersion = channel.unary_stream(
                 '/modelkeep.v1.ArtifactService/VerifyVersion',
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.SerializeToString,
@@ -220,6 +230,37 @@ class ArtifactServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateTransferUrls(self, request, context):
+        """URLs by which bytes go between the caller and the object store, past the server. Whether this
+        server gives any out is GetCapabilities.direct_transfer. Each URL is a secret: who has it may
+        send that one request until it expires.
+
+        For an upload: PUTs of the parts that are asked for and not durable yet. The store takes exactly
+        the bytes with the stated CRC32C and the part's size. Report what was put by ConfirmParts.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (UPLOAD_NOT_ACTIVE), as WriteUpload.
+
+        For a blob or a version's file: GETs of consecutive ranges, from `offset` on, as many as fit;
+        go on where the last one ends. Check the CRC32C where there is one, and the digest of the whole.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY), OUT_OF_RANGE, as ReadBlob.
+
+        Errors of both: FAILED_PRECONDITION (DIRECT_TRANSFER_OFF), INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmParts(self, request, context):
+        """Report parts that were put by URLs of one CreateTransferUrls. Each becomes durable once the
+        store says that it has it with this tag and the part's size; one that is durable already is no
+        error, so a repetition is safe. Then have the upload verified by CompleteUpload, which reads all
+        bytes back. Errors: NOT_FOUND, FAILED_PRECONDITION (PART_NOT_STORED with `part` in the ErrorInfo
+        metadata; UPLOAD_NOT_ACTIVE), ABORTED (UPLOAD_PART_TAKEN: a later stream or CreateTransferUrls
+        has taken the part over), INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyVersion(self, request, context):
         """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
         Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
@@ -299,6 +340,16 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.ReadBlob,
                     request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.SerializeToString,
+            ),
+            'CreateTransferUrls': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTransferUrls,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsResponse.SerializeToString,
+            ),
+            'ConfirmParts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmParts,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsResponse.SerializeToString,
             ),
             'VerifyVersion': grpc.unary_stream_rpc_method_handler(
                     servicer.VerifyVersion,
@@ -613,6 +664,60 @@ class ArtifactService:
             '/modelkeep.v1.ArtifactService/ReadBlob',
             modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobRequest.SerializeToString,
             modelkeep_dot_v1_dot_artifact__service__pb2.ReadBlobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTransferUrls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/CreateTransferUrls',
+            modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.CreateTransferUrlsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmParts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/ConfirmParts',
+            modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.ConfirmPartsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -97,6 +97,29 @@ class ArtifactServiceStub:
     (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
     is damaged in the ErrorInfo metadata.
     """
+    CreateTransferUrls: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.CreateTransferUrlsRequest, _artifact_service_pb2.CreateTransferUrlsResponse]
+    """URLs by which bytes go between the caller and the object store, past the server. Whether this
+    server gives any out is GetCapabilities.direct_transfer. Each URL is a secret: who has it may
+    send that one request until it expires.
+
+    For an upload: PUTs of the parts that are asked for and not durable yet. The store takes exactly
+    the bytes with the stated CRC32C and the part's size. Report what was put by ConfirmParts.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (UPLOAD_NOT_ACTIVE), as WriteUpload.
+
+    For a blob or a version's file: GETs of consecutive ranges, from `offset` on, as many as fit;
+    go on where the last one ends. Check the CRC32C where there is one, and the digest of the whole.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY), OUT_OF_RANGE, as ReadBlob.
+
+    Errors of both: FAILED_PRECONDITION (DIRECT_TRANSFER_OFF), INVALID_ARGUMENT.
+    """
+    ConfirmParts: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.ConfirmPartsRequest, _artifact_service_pb2.ConfirmPartsResponse]
+    """Report parts that were put by URLs of one CreateTransferUrls. Each becomes durable once the
+    store says that it has it with this tag and the part's size; one that is durable already is no
+    error, so a repetition is safe. Then have the upload verified by CompleteUpload, which reads all
+    bytes back. Errors: NOT_FOUND, FAILED_PRECONDITION (PART_NOT_STORED with `part` in the ErrorInfo
+    metadata; UPLOAD_NOT_ACTIVE), ABORTED (UPLOAD_PART_TAKEN: a later stream or CreateTransferUrls
+    has taken the part over), INVALID_ARGUMENT.
+    """
     VerifyVersion: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.VerifyVersionRequest, _artifact_service_pb2.VerifyVersionResponse]
     """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
     Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
@@ -180,6 +203,29 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
     (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
     is damaged in the ErrorInfo metadata.
+    """
+    CreateTransferUrls: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.CreateTransferUrlsRequest, _artifact_service_pb2.CreateTransferUrlsResponse]  # type: ignore[assignment]
+    """URLs by which bytes go between the caller and the object store, past the server. Whether this
+    server gives any out is GetCapabilities.direct_transfer. Each URL is a secret: who has it may
+    send that one request until it expires.
+
+    For an upload: PUTs of the parts that are asked for and not durable yet. The store takes exactly
+    the bytes with the stated CRC32C and the part's size. Report what was put by ConfirmParts.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (UPLOAD_NOT_ACTIVE), as WriteUpload.
+
+    For a blob or a version's file: GETs of consecutive ranges, from `offset` on, as many as fit;
+    go on where the last one ends. Check the CRC32C where there is one, and the digest of the whole.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY), OUT_OF_RANGE, as ReadBlob.
+
+    Errors of both: FAILED_PRECONDITION (DIRECT_TRANSFER_OFF), INVALID_ARGUMENT.
+    """
+    ConfirmParts: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.ConfirmPartsRequest, _artifact_service_pb2.ConfirmPartsResponse]  # type: ignore[assignment]
+    """Report parts that were put by URLs of one CreateTransferUrls. Each becomes durable once the
+    store says that it has it with this tag and the part's size; one that is durable already is no
+    error, so a repetition is safe. Then have the upload verified by CompleteUpload, which reads all
+    bytes back. Errors: NOT_FOUND, FAILED_PRECONDITION (PART_NOT_STORED with `part` in the ErrorInfo
+    metadata; UPLOAD_NOT_ACTIVE), ABORTED (UPLOAD_PART_TAKEN: a later stream or CreateTransferUrls
+    has taken the part over), INVALID_ARGUMENT.
     """
     VerifyVersion: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.VerifyVersionRequest, _artifact_service_pb2.VerifyVersionResponse]  # type: ignore[assignment]
     """Re-read every stored byte of a sealed version, ready or quarantined, by SHA-256 and CRC32C.
@@ -327,6 +373,41 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         quarantined or deleted version's file), OUT_OF_RANGE (offset beyond the end), DATA_LOSS
         (BLOB_DAMAGED_IN_STORE, BLOB_LOST_BY_STORE) with `path`, `digest`, `offset` and `length` of what
         is damaged in the ErrorInfo metadata.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateTransferUrls(
+        self,
+        request: _artifact_service_pb2.CreateTransferUrlsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.CreateTransferUrlsResponse, _abc.Awaitable[_artifact_service_pb2.CreateTransferUrlsResponse]]:
+        """URLs by which bytes go between the caller and the object store, past the server. Whether this
+        server gives any out is GetCapabilities.direct_transfer. Each URL is a secret: who has it may
+        send that one request until it expires.
+
+        For an upload: PUTs of the parts that are asked for and not durable yet. The store takes exactly
+        the bytes with the stated CRC32C and the part's size. Report what was put by ConfirmParts.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (UPLOAD_NOT_ACTIVE), as WriteUpload.
+
+        For a blob or a version's file: GETs of consecutive ranges, from `offset` on, as many as fit;
+        go on where the last one ends. Check the CRC32C where there is one, and the digest of the whole.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_READY), OUT_OF_RANGE, as ReadBlob.
+
+        Errors of both: FAILED_PRECONDITION (DIRECT_TRANSFER_OFF), INVALID_ARGUMENT.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmParts(
+        self,
+        request: _artifact_service_pb2.ConfirmPartsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_artifact_service_pb2.ConfirmPartsResponse, _abc.Awaitable[_artifact_service_pb2.ConfirmPartsResponse]]:
+        """Report parts that were put by URLs of one CreateTransferUrls. Each becomes durable once the
+        store says that it has it with this tag and the part's size; one that is durable already is no
+        error, so a repetition is safe. Then have the upload verified by CompleteUpload, which reads all
+        bytes back. Errors: NOT_FOUND, FAILED_PRECONDITION (PART_NOT_STORED with `part` in the ErrorInfo
+        metadata; UPLOAD_NOT_ACTIVE), ABORTED (UPLOAD_PART_TAKEN: a later stream or CreateTransferUrls
+        has taken the part over), INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod
