@@ -127,8 +127,13 @@ def hasher() -> Iterator[hashing.Hasher]:
     hasher.close()
 
 
+def running_digest(count: int) -> running_digests.RunningDigest:
+    patience = running_digests.Patience(arriving_s=0.01, coming_s=0.01)
+    return running_digests.RunningDigest(count, patience, budget.MemoryBudget(10))
+
+
 async def test_a_running_digest_answers_only_for_parts_in_order(hasher: hashing.Hasher) -> None:
-    digest = running_digests.RunningDigest(2, 5)
+    digest = running_digest(2)
     assert not await digest.advance(hasher, 2, [b"b"])
     assert await digest.advance(hasher, 1, [b"a"])
     assert digest.whole_with_one_more() == ""
@@ -144,7 +149,7 @@ async def test_a_running_digest_answers_only_for_parts_in_order(hasher: hashing.
 async def test_a_running_digest_says_nothing_before_all_but_one_part_are_durable(
     hasher: hashing.Hasher,
 ) -> None:
-    digest = running_digests.RunningDigest(3, 5)
+    digest = running_digest(3)
     for number in (1, 2, 3):
         await digest.advance(hasher, number, [b"x"])
     for expected in (False, False, True):

@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 
 class MemoryBudget:
@@ -18,6 +18,7 @@ class MemoryBudget:
         self.total_bytes = total_bytes
         self.used_bytes = 0
         self._waiting: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
+        self._watchers: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> int:
@@ -32,11 +33,22 @@ class MemoryBudget:
         granted = asyncio.get_running_loop().create_future()
         entry = (size_bytes, granted)
         self._waiting.append(entry)
+        for tell in tuple(self._watchers):
+            tell()
         try:
             await granted
         except asyncio.CancelledError:
             self._forget(entry)
             raise
+
+    @contextlib.contextmanager
+    def watched(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Inside the block, `tell` is called whenever somebody begins to wait."""
+        self._watchers.append(tell)
+        try:
+            yield
+        finally:
+            self._watchers.remove(tell)
 
     @contextlib.asynccontextmanager
     async def held(self, size_bytes: int) -> AsyncIterator[None]:

@@ -5,12 +5,24 @@ import collections
 import contextlib
 import functools
 import hashlib
+import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from modelkeep.domain import names
-from modelkeep.service import hashing
+from modelkeep.service import budget, hashing
 
 _DIGESTS_KEPT = 4096
+_MOST_AHEAD = 64
+"""Parts; more than so many never arrive together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a part waits to be hashed, in seconds, for parts that arrive or have not begun."""
+
+    arriving_s: float = 5.0
+    coming_s: float = 1.0
 
 
 class RunningDigest:
@@ -20,21 +32,26 @@ class RunningDigest:
     and became durable by the same attempt: `_recorded` counts those that did, `spoil` ends it as
     soon as one did not, and either alone keeps a wrong digest from being answered.
 
-    Several streams bring parts nearly in order, so an attempt waits for its turn. It waits only
-    while every part before it is arriving as well. Those have their memory already, so whoever
-    waits, waits for lower parts alone, and the lowest one for nothing but its client: waiting
-    cannot lock the memory budget up. A client that stalls is waited for `patience_s` seconds.
+    Several streams bring parts nearly in order, so an attempt waits for its turn:
+
+    - `patience.arriving_s` while every part before it is arriving as well. Those have their memory
+      already, so whoever waits, waits for lower parts alone, and the lowest one for nothing but
+      its client: waiting cannot lock the memory budget up.
+    - `patience.coming_s` if some have not begun, as long as nobody waits for memory: they will
+      find room. As soon as somebody does, or one of them gave up, the turn is over.
     """
 
-    def __init__(self, count: int, patience_s: float) -> None:
+    def __init__(self, count: int, patience: "Patience", memory: budget.MemoryBudget) -> None:
         self._count = count
-        self._patience_s = patience_s
+        self._patience = patience
+        self._memory = memory
         self._hash = hashlib.sha256()
         self._taken = 0
         self._hashed = 0
         self._recorded = 0
         self._spoilt = False
         self._arriving: collections.Counter[int] = collections.Counter()
+        self._gone: set[int] = set()
         self._changed = asyncio.Event()
         self._recording = asyncio.Lock()
 
@@ -85,6 +102,7 @@ class RunningDigest:
         self._arriving[number] -= 1
         if not self._arriving[number]:
             del self._arriving[number]
+            self._gone.add(number)
         self._wake()
 
     def whole_with_one_more(self) -> str:
@@ -94,20 +112,25 @@ class RunningDigest:
         return f"sha256:{self._hash.hexdigest()}"
 
     async def _comes(self, number: int) -> bool:
-        try:
-            async with asyncio.timeout(self._patience_s):
-                while self._may_come(number):
-                    if number == self._hashed + 1:
-                        return True
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
+        began_s = time.monotonic()
+        with self._memory.watched(self._wake):
+            while (left_s := began_s + self._worth_s(number) - time.monotonic()) > 0:
+                if number == self._hashed + 1:
+                    return True
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left_s):
+                        await self._changed.wait()
         return False
 
-    def _may_come(self, number: int) -> bool:
-        if self._spoilt or number <= self._taken:
-            return False
-        return all(self._arriving[before] for before in range(self._hashed + 1, number))
+    def _worth_s(self, number: int) -> float:
+        """How long a part may wait in all, in seconds, as things stand."""
+        if self._spoilt or number <= self._taken or number - self._hashed > _MOST_AHEAD:
+            return 0
+        before = range(self._hashed + 1, number)
+        if all(self._arriving[one] for one in before):
+            return self._patience.arriving_s
+        gave_up = any(one in self._gone and not self._arriving[one] for one in before)
+        return 0 if gave_up or self._memory.waiting else self._patience.coming_s
 
     def _wake(self) -> None:
         self._changed.set()
@@ -168,23 +191,34 @@ class RunningDigests:
     """The running digests of this process by upload; the longest unused are forgotten.
 
     Args:
-        patience_s: how long a part waits for those before it, in seconds.
+        patience: how long a part waits for those before it.
+        memory: what the parts are kept in.
     """
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self, patience: Patience, memory: budget.MemoryBudget) -> None:
+        self._patience = patience
+        self._memory = memory
         self._by_name: collections.OrderedDict[names.UploadName, RunningDigest] = (
             collections.OrderedDict()
         )
 
-    def begin(self, name: names.UploadName, number: int, count: int) -> Turn:
-        """An attempt at a part, whose memory is reserved."""
+    def open(self, name: names.UploadName, count: int, *, has_parts: bool) -> None:
+        """A stream begins; what another process has parts of already is not hashed here."""
         found = self._by_name.get(name)
-        if found is None or (number == 1 and found.spoilt):
-            found = self._by_name[name] = RunningDigest(count, self._patience_s)
+        if found is None or (found.spoilt and not has_parts):
+            found = self._by_name[name] = RunningDigest(count, self._patience, self._memory)
+            if has_parts:
+                found.spoil()
         self._by_name.move_to_end(name)
         if len(self._by_name) > _DIGESTS_KEPT:
             self._by_name.popitem(last=False)
+
+    def begin(self, name: names.UploadName, number: int, count: int) -> Turn:
+        """An attempt at a part, whose memory is reserved; its stream was opened before."""
+        found = self._by_name.get(name)
+        if found is None:  # forgotten meanwhile
+            found = RunningDigest(count, self._patience, self._memory)
+            found.spoil()
         return found.begin(number)
 
     def forget(self, name: names.UploadName) -> None:

@@ -19,7 +19,7 @@ class Settings:
     min_part_bytes: int = limits.MIN_PART_BYTES
     parts_in_flight: int = 3
     hash_threads: int = 2
-    turn_s: float = 5.0
+    patience: running_digests.Patience = field(default_factory=running_digests.Patience)
     stall_s: float = 60.0
     settle_s: float = 10.0
     verify_wait_s: float = 5.0

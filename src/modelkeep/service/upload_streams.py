@@ -171,6 +171,8 @@ class UploadStream:
             uploads.require_active(stored.upload)
             uploads.require_start(stored.upload, offset)
             stream = await part_rows.next_stream(connection, self._name)
+        layout, has_parts = stored.upload.layout, bool(stored.upload.persisted)
+        self._shared.digests.open(self._name, layout.count, has_parts=has_parts)
         self._target = await self._aim(stored, stream)
         self._offset = offset
         self._line = part_storing.StoringLine(

@@ -52,7 +52,7 @@ class Uploads:
         self._leftovers = upload_streams.Leftovers()
         self.memory = budget.MemoryBudget(settings.memory_bytes)
         self.hasher = hashing.Hasher(settings.hash_threads)
-        digests = running_digests.RunningDigests(settings.turn_s)
+        digests = running_digests.RunningDigests(settings.patience, self.memory)
         self._shared = upload_parts.Shared(db, blobs, settings, self.memory, self.hasher, digests)
         self._verifications = verification.Verifications(self._shared)
 
