@@ -20,7 +20,7 @@ from modelkeep.domain import (
     versions,
 )
 from modelkeep.service import batches as batch_service
-from modelkeep.service import hashing, usecases
+from modelkeep.service import hashing, reaping, usecases
 from modelkeep.service import namespaces as namespace_service
 from modelkeep.service import quotas as quota_service
 from modelkeep.storage import database, migrations
@@ -262,6 +262,22 @@ async def test_counting_anew_while_others_push_is_exact_and_never_waits_in_a_rin
         pushing = [group.create_task(push()) for _ in range(4)]
         while not all(task.done() for task in pushing):
             await acme.usage()
+
+
+async def test_the_reaper_gives_ten_thousand_uploads_up_a_bounded_number_at_a_time(
+    acme: Acme, db: database.Database, faulty: faulty_store.FaultyBlobStore
+) -> None:
+    await acme.execute("""
+        INSERT INTO upload (upload_id, namespace_id, digest, size_bytes, part_size_bytes, state,
+            storage_key, creator, expires_at)
+        SELECT md5(n::text), 1, sha256(n::text::bytea), 3, 9, 'active', 'blobs/' || md5(n::text),
+            'me', now() - interval '1 hour' FROM generate_series(1, 10000) n""")
+    assert await acme.usage() == quotas.Usage(reserved_bytes=30_000, open_uploads=10_000)
+    reaper = reaping.Reaper(db, faulty)
+    for rounds in (1, 2, 3):
+        reaped = await reaper.round()
+        assert reaped.expired == reaping.Settings().expired == 100
+        assert (await acme.usage()).open_uploads == 10_000 - rounds * 100
 
 
 async def test_a_change_that_is_taken_back_is_not_counted(
