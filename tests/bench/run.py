@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Awaitable, Callable
 
 import bench_artifacts
+import bench_loaded
 import bench_small_files
 import bench_unary
 import bench_watch
@@ -33,8 +34,13 @@ async def _watch(quick: bool) -> list[report.Figure]:
     return await (bench_watch.measure(200, 5, 20) if quick else bench_watch.measure(5000, 60, 200))
 
 
+async def _loaded(quick: bool) -> list[report.Figure]:
+    return await bench_loaded.measure(bench_loaded.QUICK if quick else bench_loaded.FULL)
+
+
 BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts, "small": _small}
 BENCHES["watch"] = _watch
+BENCHES["loaded"] = _loaded
 
 
 async def main() -> None:
