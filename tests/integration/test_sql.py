@@ -13,10 +13,13 @@ from modelkeep.domain import errors
 from modelkeep.storage import (
     aliases,
     blob_use,
+    diffs,
     files,
     garbage,
+    histories,
     migrations,
     models,
+    next_versions,
     reaping,
     resolving,
     rot,
@@ -63,6 +66,12 @@ HOT = {
     "list models": models.LIST,
     "list files": files.LIST,
     "list aliases": aliases.LIST,
+    "list alias history": histories.LIST_ALIASES,
+    "list stage history": histories.LIST_STAGES,
+    "list history": histories.LIST_EVENTS,
+    "find the highest release": next_versions.FIND_HIGHEST_RELEASE,
+    "find an intended draft": next_versions.FIND_INTENDED,
+    "list files that differ": diffs.LIST_DIFFERING,
     "claim a blob to re-read": rot.CLAIM,
     "list exposed versions": rot.LIST_EXPOSED,
     "find blobs": files.FIND_BLOBS,
@@ -75,7 +84,7 @@ HOT = {
     "list open uploads": uploads.LIST_OPEN,
 }
 BIG_TABLES = {"version", "version_file", "alias_assignment", "stage_assignment", "blob", "model"}
-BIG_TABLES |= {"upload"}
+BIG_TABLES |= {"upload", "audit_event"}
 
 
 def scanned(plan: dict[str, object]) -> set[str]:
@@ -107,6 +116,12 @@ INSERT INTO upload (upload_id, namespace_id, digest, size_bytes, part_size_bytes
 SELECT md5(n::text), 1, sha256(n::text::bytea), 1, 1,
     CASE WHEN n % 200 = 0 THEN 'active' ELSE 'committed' END, 'k', 'x', now() + '7 days',
     CASE WHEN n % 200 = 0 THEN NULL ELSE now() END FROM generate_series(0, 19999) n;
+INSERT INTO model_name (namespace_id, name, model_id) SELECT namespace_id, name, model_id FROM model
+    ON CONFLICT DO NOTHING;
+INSERT INTO audit_event (namespace_id, seq, occurred_at, actor, client, request_id, action,
+    resource, after, prev_hash, hash)
+SELECT 1, n, now(), 'x', 'x', 'x', 'alias.set', 'namespaces/n1/models/m' || n % 500 || '/aliases/a',
+    '{}', sha256('0'), sha256('0') FROM generate_series(1, 20000) n;
 ALTER TABLE version_file DISABLE TRIGGER USER;
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
 SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_series(0, 19999) n;

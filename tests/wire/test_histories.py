@@ -113,6 +113,17 @@ async def test_another_models_history_is_not_told(stubs: wire.Stubs) -> None:
     assert told(await history(stubs, model)) == [("model.created", "m", "", "")]
 
 
+async def test_a_model_that_was_renamed_keeps_its_history(stubs: wire.Stubs) -> None:
+    model = await lived(stubs)
+    before = await history(stubs, model)
+    await stubs.registry.MoveModel(pb.MoveModelRequest(name=model, destination=f"{model}-2"))
+    after = await history(stubs, f"{model}-2")
+    assert told(after)[0] == ("model.moved", "m-2", "m", "m-2")
+    assert [e.sequence for e in after[1:]] == [e.sequence for e in before]
+    assert [e.sequence for e in await history(stubs, model)] == [e.sequence for e in after]
+    assert len(await history(stubs, f"{model}-2", alias="champion")) == 2
+
+
 async def test_pages_neither_skip_nor_repeat_while_more_happens(stubs: wire.Stubs) -> None:
     model = await stubs.new_model()
     version = (await stubs.ready(model)).name

@@ -15,6 +15,16 @@ Values are frozen dataclasses, failures are `RegistryError` and its subclasses.
 from modelkeep.client.batch_calls import BlobOutcome
 from modelkeep.client.calls import DEFAULT_TIMEOUT_S
 from modelkeep.client.channel import DEFAULT_ENDPOINT
+from modelkeep.client.diff_records import (
+    Change,
+    DiffSide,
+    FileChange,
+    FileChangeKind,
+    FileCounts,
+    MetricChange,
+    TextChange,
+    VersionDiff,
+)
 from modelkeep.client.errors import (
     BadReference,
     BadTree,
@@ -109,17 +119,22 @@ __all__ = [
     "Event",
     "EventFilter",
     "File",
+    "Change",
     "FileChanged",
     "FileCheck",
     "FileFacts",
     "FileVerdict",
     "GarbageBlob",
+    "DiffSide",
     "GarbageReason",
     "HistoryEntry",
     "InvalidRequest",
     "LimitReached",
+    "FileChange",
+    "FileChangeKind",
     "Model",
     "ModelKind",
+    "FileCounts",
     "ModelSpec",
     "Namespace",
     "NamespaceUsage",
@@ -162,12 +177,14 @@ __all__ = [
 ]
 
 
+    "TextChange",
 def connect(endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Registry:
     """A registry to use in `async with`; call it inside a running event loop.
 
     Args:
         endpoint: `HOST:PORT`; nothing is connected before the first call.
         timeout_s: how long one unary call may take, in seconds.
+    "VersionDiff",
 
     Raises:
         InvalidRequest: the endpoint is not one.

@@ -2,13 +2,31 @@
 
 from collections.abc import AsyncIterator
 
-from modelkeep.client import connection, history_records, refs
+from modelkeep.client import connection, diff_records, history_records, refs
 from modelkeep.v1 import lifecycle_service_pb2 as lifecycle_pb
 from modelkeep.v1 import registry_service_pb2 as pb
 
 
 class HistoryCalls(connection.Connection):
-    """Read histories, the newest first."""
+    """Read histories, the newest first, and what lies between two versions."""
+
+    async def diff_versions(
+        self, before: str, after: str, *, max_files: int = 1000
+    ) -> diff_records.VersionDiff:
+        """What lies between two sealed versions, of one model or of two.
+
+        Args:
+            before: what to start from, `acme/voice@production` for example.
+            after: what to lead to.
+            max_files: how many files to list, at most 10,000; all are counted.
+        """
+        request = pb.DiffVersionsRequest(
+            from_ref=str(refs.parse_selection(before)),
+            to_ref=str(refs.parse_selection(after)),
+            max_files=max_files,
+        )
+        response = await self._call(self._registry.DiffVersions, request)
+        return diff_records.diff_from_wire(response.diff)
 
     def history(
         self, model: str, *, alias: str = "", stage: str = "", version: str = ""

@@ -100,9 +100,9 @@ def _model_from_wire(wire: pb.ModelSpec) -> specs.ModelSpec:
         task=wire.task,
         architecture=wire.architecture,
         parameters={name: scalar_from_wire(wire.parameters[name]) for name in wire.parameters},
-        inputs=tuple(_tensor_from_wire(tensor) for tensor in wire.inputs),
-        outputs=tuple(_tensor_from_wire(tensor) for tensor in wire.outputs),
-        dependencies=tuple(_dependency_from_wire(item) for item in wire.dependencies),
+        inputs=tuple(tensor_from_wire(tensor) for tensor in wire.inputs),
+        outputs=tuple(tensor_from_wire(tensor) for tensor in wire.outputs),
+        dependencies=tuple(dependency_from_wire(item) for item in wire.dependencies),
         base=_base_from_wire(wire.base) if wire.HasField("base") else None,
     )
 
@@ -115,7 +115,8 @@ def _tensor_to_wire(tensor: specs.TensorSpec) -> pb.TensorSpec:
     return pb.TensorSpec(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape)
 
 
-def _tensor_from_wire(wire: pb.TensorSpec) -> specs.TensorSpec:
+def tensor_from_wire(wire: pb.TensorSpec) -> specs.TensorSpec:
+    """An input or output."""
     return specs.TensorSpec(wire.name, wire.dtype, tuple(wire.shape))
 
 
@@ -128,7 +129,8 @@ def _dependency_to_wire(dependency: specs.Dependency) -> pb.Dependency:
     )
 
 
-def _dependency_from_wire(wire: pb.Dependency) -> specs.Dependency:
+def dependency_from_wire(wire: pb.Dependency) -> specs.Dependency:
+    """Something a model needs."""
     return specs.Dependency(wire.ecosystem, wire.name, wire.version, wire.digest)
 
 
@@ -164,12 +166,14 @@ def _prompt_from_wire(wire: pb.PromptSpec) -> specs.PromptSpec:
         messages=tuple(specs.PromptMessage(m.role, m.content) for m in wire.messages),
         variables=tuple(wire.variables),
         sampling=_sampling_from_wire(wire.sampling),
-        tools=tuple(
-            specs.PromptTool(tool.name, tool.description, tool.parameters_schema)
-            for tool in wire.tools
-        ),
+        tools=tuple(tool_from_wire(tool) for tool in wire.tools),
         response_schema=wire.response_schema,
     )
+
+
+def tool_from_wire(wire: pb.PromptTool) -> specs.PromptTool:
+    """A tool of a prompt."""
+    return specs.PromptTool(wire.name, wire.description, wire.parameters_schema)
 
 
 def _tool_to_wire(tool: specs.PromptTool) -> pb.PromptTool:

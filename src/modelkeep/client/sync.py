@@ -129,6 +129,7 @@ class SyncRegistry:
     history = _iterating(registry.Registry.history)
     alias_history = _iterating(registry.Registry.alias_history)
     stage_history = _iterating(registry.Registry.stage_history)
+    diff_versions = _blocking(registry.Registry.diff_versions)
     set_stage = _blocking(registry.Registry.set_stage)
     release_version = _blocking(registry.Registry.release_version)
     capabilities = _blocking(registry.Registry.capabilities)

@@ -51,5 +51,6 @@ class Histories:
         policy.require(caller, policy.Action.READ_HISTORY, model)
         async with self._db.connection() as connection:
             stored = await model_rows.get(connection, model)
-            ids = [stored.model.name.model]
-            return await rows.list_events(connection, stored.namespace_id, ids, wanted, page)
+            return await rows.list_events(
+                connection, stored.namespace_id, stored.model_id, wanted, page
+            )

@@ -12,6 +12,8 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    deliveries,
+    diffing,
     finalizing,
     histories,
     inspecting,
@@ -29,6 +31,7 @@ from modelkeep.service import (
     versions,
     watching,
 )
+    webhooks,
 from modelkeep.storage import database
 
 
@@ -46,6 +49,7 @@ class Registry:
     protections: protections.Protections
     histories: histories.Histories
     lifecycle: lifecycle.Lifecycle
+    diffing: diffing.Diffing
     moving: moving.Moving
     purging: purging.Purging
 
@@ -78,6 +82,7 @@ class Registry:
             histories.Histories(db),
             lifecycle.Lifecycle(db),
             moving.Moving(db),
+            diffing.Diffing(db),
             purging.Purging(db),
         )
 
@@ -90,6 +95,8 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+    webhooks: webhooks.Webhooks
+    deliveries: deliveries.Deliveries
 class Artifact:
     """The use cases of bytes."""
 

@@ -20,10 +20,10 @@ JOIN model m ON m.model_id = a.model_id JOIN namespace n ON n.namespace_id = a.n
 WHERE a.model_id = $1 AND a.assignment_id < $2 AND ($4 = '' OR a.stage = $4)
 AND ($5 = '' OR v.version = $5)
 ORDER BY a.assignment_id DESC LIMIT $3"""
-# Each name by its own scan of the index, backwards from where the page begins, so that a page costs
-# the same wherever it is. The large texts of a new version stay where they are.
+# Each name that the model has or had by its own scan of the index, backwards from where the page
+# begins: a page costs the same wherever it is. Large texts of a new version stay where they are.
 LIST_EVENTS = """
-SELECT e.* FROM unnest($2::text[]) AS k (name) CROSS JOIN LATERAL (
+SELECT e.* FROM model_name k CROSS JOIN LATERAL (
     SELECT a.seq, a.occurred_at, a.action, a.resource, a.actor, a.client, a.request_id,
     coalesce(a.after->>'reason', '') AS reason,
     coalesce(a.before->>'stage', a.before->>'version', a.before->>'state', a.before->>'pattern',
@@ -33,7 +33,7 @@ SELECT e.* FROM unnest($2::text[]) AS k (name) CROSS JOIN LATERAL (
     CASE WHEN a.action LIKE '%.updated' THEN ARRAY(SELECT json_object_keys(a.after))
         ELSE '{}' END AS changed
     FROM audit_event a
-    WHERE a.namespace_id = $1 AND split_part(a.resource, '/', 3) = 'models'
+    WHERE a.namespace_id = $1 AND k.namespace_id = $1 AND split_part(a.resource, '/', 3) = 'models'
     AND split_part(a.resource, '/', 4) = k.name AND a.seq < $3
     AND ($5 = '' OR split_part(a.resource, '/', 5) = 'aliases'
         AND split_part(a.resource, '/', 6) = $5)
@@ -43,7 +43,7 @@ SELECT e.* FROM unnest($2::text[]) AS k (name) CROSS JOIN LATERAL (
         OR split_part(a.resource, '/', 5) = 'aliases' AND $7 IN
         (split_part(a.before->>'version', '/', 6), split_part(a.after->>'version', '/', 6)))
     ORDER BY a.seq DESC LIMIT $4
-) e ORDER BY e.seq DESC LIMIT $4"""
+) e WHERE k.model_id = $2 ORDER BY e.seq DESC LIMIT $4"""
 
 
 async def list_aliases(
@@ -75,15 +75,15 @@ async def list_stages(
 async def list_events(
     connection: database.Connection,
     namespace_id: int,
-    models: list[str],
+    model_id: int,
     wanted: histories.Filter,
     page: pages.PageRequest,
 ) -> pages.Page[histories.Entry]:
-    """A page of what happened under these ids of one model, the newest first."""
+    """A page of what happened to a model, whatever it was called then, the newest first."""
     rows = await connection.fetch(
         LIST_EVENTS,
         namespace_id,
-        models,
+        model_id,
         _before(page),
         page.size + 1,
         wanted.alias,

@@ -151,14 +151,7 @@ def fill_content(version: pb.Version, content: specs.Content) -> None:
         version.prompt.CopyFrom(_prompt_spec_to_wire(content.spec))
     for metric in content.metrics:
         version.metrics.add(name=metric.name, value=metric.value)
-    for dataset in content.datasets:
-        version.datasets.add(
-            name=dataset.name,
-            revision=dataset.revision,
-            digest=dataset.digest,
-            uri=dataset.uri,
-            role=convert.enum_to_wire(dataset.role, ROLES),
-        )
+    version.datasets.extend(map(dataset_to_wire, content.datasets))
     source = content.source
     if source != _NO_SOURCE:
         version.source.CopyFrom(
@@ -172,17 +165,12 @@ def _model_spec_to_wire(spec: specs.ModelSpec) -> spec_pb2.ModelSpec:
         framework_version=spec.framework_version,
         task=spec.task,
         architecture=spec.architecture,
-        inputs=map(_tensor_to_wire, spec.inputs),
-        outputs=map(_tensor_to_wire, spec.outputs),
-        dependencies=[
-            spec_pb2.Dependency(
-                ecosystem=d.ecosystem, name=d.name, version=d.version, digest=d.digest
-            )
-            for d in spec.dependencies
-        ],
+        inputs=map(tensor_to_wire, spec.inputs),
+        outputs=map(tensor_to_wire, spec.outputs),
+        dependencies=map(dependency_to_wire, spec.dependencies),
     )
     for name, value in spec.parameters.items():
-        setattr(wire.parameters[name], _member(value), value)
+        wire.parameters[name].CopyFrom(scalar_to_wire(value))
     if spec.base is not None:
         _fill_base(wire.base, spec.base)
     return wire
@@ -200,7 +188,43 @@ def _member(value: specs.Scalar) -> str:
     return "string_value"
 
 
-def _tensor_to_wire(tensor: specs.TensorSpec) -> spec_pb2.TensorSpec:
+def scalar_to_wire(value: specs.Scalar) -> spec_pb2.Scalar:
+    """A typed value for the wire."""
+    wire = spec_pb2.Scalar()
+    setattr(wire, _member(value), value)
+    return wire
+
+
+def dependency_to_wire(dependency: specs.Dependency) -> spec_pb2.Dependency:
+    """A dependency for the wire."""
+    return spec_pb2.Dependency(
+        ecosystem=dependency.ecosystem,
+        name=dependency.name,
+        version=dependency.version,
+        digest=dependency.digest,
+    )
+
+
+def dataset_to_wire(dataset: specs.DatasetReference) -> spec_pb2.DatasetReference:
+    """A dataset revision for the wire."""
+    return spec_pb2.DatasetReference(
+        name=dataset.name,
+        revision=dataset.revision,
+        digest=dataset.digest,
+        uri=dataset.uri,
+        role=convert.enum_to_wire(dataset.role, ROLES),  # type: ignore[arg-type]
+    )
+
+
+def tool_to_wire(tool: specs.PromptTool) -> spec_pb2.PromptTool:
+    """A tool of a prompt for the wire."""
+    return spec_pb2.PromptTool(
+        name=tool.name, description=tool.description, parameters_schema=tool.parameters_schema
+    )
+
+
+def tensor_to_wire(tensor: specs.TensorSpec) -> spec_pb2.TensorSpec:
+    """An input or output for the wire."""
     return spec_pb2.TensorSpec(name=tensor.name, dtype=tensor.dtype, shape=tensor.shape)
 
 
@@ -226,11 +250,6 @@ def _prompt_spec_to_wire(spec: specs.PromptSpec) -> spec_pb2.PromptSpec:
             stop=sampling.stop,
             seed=sampling.seed,
         ),
-        tools=[
-            spec_pb2.PromptTool(
-                name=t.name, description=t.description, parameters_schema=t.parameters_schema
-            )
-            for t in spec.tools
-        ],
+        tools=map(tool_to_wire, spec.tools),
         response_schema=spec.response_schema,
     )

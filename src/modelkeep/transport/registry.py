@@ -7,6 +7,7 @@ from modelkeep.authz import caller as callers
 from modelkeep.domain import bumps, limits, names
 from modelkeep.service import usecases
 from modelkeep.transport import (
+    convert_diffs,
     convert_facts,
     convert_histories,
     convert_quotas,
@@ -198,6 +199,13 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
     async def UpdateVersion(
         self, request: pb.UpdateVersionRequest, context: Any
     ) -> pb.UpdateVersionResponse:
+    async def DiffVersions(
+        self, request: pb.DiffVersionsRequest, context: Any
+    ) -> pb.DiffVersionsResponse:
+        before, after, max_files = requests.diff_versions(request)
+        diff = await self._diffing.diff(callers.current(), before, after)
+        return pb.DiffVersionsResponse(diff=convert_diffs.diff_to_wire(diff, max_files))
+
         version = await self._versions.update(callers.current(), *requests.update_version(request))
         return pb.UpdateVersionResponse(version=crossing.version_to_wire(version))
 

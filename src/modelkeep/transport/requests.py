@@ -224,6 +224,17 @@ def resolve_version(
     return ref, as_of
 
 
+def diff_versions(request: pb.DiffVersionsRequest) -> tuple[refs.Ref, refs.Ref, int]:
+    """Arguments of `Diffing.diff`, and how many files to list."""
+    with checks.Checks() as found:
+        before = found.make("from_ref", partial(refs.parse, request.from_ref))
+        after = found.make("to_ref", partial(refs.parse, request.to_ref))
+        found.require(
+            request.max_files >= 0, "max_files", f"is {request.max_files}; expected 0 or more"
+        )
+    return before, after, min(request.max_files or limits.DIFF_FILES, limits.FILES_PER_VERSION)
+
+
 def set_alias(
     request: pb.SetAliasRequest,
 ) -> tuple[changes.Once, aliases.AliasTarget, str]:

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from modelkeep.v1 import lineage_pb2 as modelkeep_dot_v1_dot_lineage__pb2
 from modelkeep.v1 import registry_service_pb2 as modelkeep_dot_v1_dot_registry__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -205,6 +206,21 @@ class RegistryServiceStub:
                 '/modelkeep.v1.RegistryService/ListHistory',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.FromString,
+                _registered_method=True)
+        self.AddLineage = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/AddLineage',
+                request_serializer=modelkeep_dot_v1_dot_lineage__pb2.AddLineageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lineage__pb2.AddLineageResponse.FromString,
+                _registered_method=True)
+        self.RemoveLineage = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/RemoveLineage',
+                request_serializer=modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageResponse.FromString,
+                _registered_method=True)
+        self.QueryLineage = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/QueryLineage',
+                request_serializer=modelkeep_dot_v1_dot_lineage__pb2.QueryLineageRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lineage__pb2.QueryLineageResponse.FromString,
                 _registered_method=True)
 
 
@@ -489,6 +505,31 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddLineage(self, request, context):
+        """Say that one thing was made from another. What the content of a version says (base, datasets,
+        source, hosted model) is linked by itself when it is sealed. Saying so twice is the same as once.
+        Errors: NOT_FOUND (namespace, version), FAILED_PRECONDITION (LINEAGE_CYCLE: the source is itself
+        made from the target; VERSION_NOT_SEALED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveLineage(self, request, context):
+        """Take back a link that somebody added. Errors: NOT_FOUND (namespace, version; nobody added it).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryLineage(self, request, context):
+        """What a thing was made from, and what was made from it, up to a depth. Errors: NOT_FOUND
+        (namespace, version). A dataset, code or anything else that nothing is linked to has no nodes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -656,6 +697,21 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListHistory,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.SerializeToString,
+            ),
+            'AddLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddLineage,
+                    request_deserializer=modelkeep_dot_v1_dot_lineage__pb2.AddLineageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lineage__pb2.AddLineageResponse.SerializeToString,
+            ),
+            'RemoveLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveLineage,
+                    request_deserializer=modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageResponse.SerializeToString,
+            ),
+            'QueryLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryLineage,
+                    request_deserializer=modelkeep_dot_v1_dot_lineage__pb2.QueryLineageRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lineage__pb2.QueryLineageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1556,6 +1612,87 @@ class RegistryService:
             '/modelkeep.v1.RegistryService/ListHistory',
             modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryRequest.SerializeToString,
             modelkeep_dot_v1_dot_registry__service__pb2.ListHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/AddLineage',
+            modelkeep_dot_v1_dot_lineage__pb2.AddLineageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lineage__pb2.AddLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/RemoveLineage',
+            modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lineage__pb2.RemoveLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/QueryLineage',
+            modelkeep_dot_v1_dot_lineage__pb2.QueryLineageRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lineage__pb2.QueryLineageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from modelkeep.v1 import lineage_pb2 as _lineage_pb2
 from modelkeep.v1 import registry_service_pb2 as _registry_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -165,6 +166,18 @@ class RegistryServiceStub:
     """List what happened to a model, its versions and its aliases, the newest first, from the audit
     log. Errors: NOT_FOUND (model).
     """
+    AddLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.AddLineageRequest, _lineage_pb2.AddLineageResponse]
+    """Say that one thing was made from another. What the content of a version says (base, datasets,
+    source, hosted model) is linked by itself when it is sealed. Saying so twice is the same as once.
+    Errors: NOT_FOUND (namespace, version), FAILED_PRECONDITION (LINEAGE_CYCLE: the source is itself
+    made from the target; VERSION_NOT_SEALED).
+    """
+    RemoveLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.RemoveLineageRequest, _lineage_pb2.RemoveLineageResponse]
+    """Take back a link that somebody added. Errors: NOT_FOUND (namespace, version; nobody added it)."""
+    QueryLineage: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.QueryLineageRequest, _lineage_pb2.QueryLineageResponse]
+    """What a thing was made from, and what was made from it, up to a depth. Errors: NOT_FOUND
+    (namespace, version). A dataset, code or anything else that nothing is linked to has no nodes.
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -302,6 +315,18 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListHistory: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListHistoryRequest, _registry_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
     """List what happened to a model, its versions and its aliases, the newest first, from the audit
     log. Errors: NOT_FOUND (model).
+    """
+    AddLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.AddLineageRequest, _lineage_pb2.AddLineageResponse]  # type: ignore[assignment]
+    """Say that one thing was made from another. What the content of a version says (base, datasets,
+    source, hosted model) is linked by itself when it is sealed. Saying so twice is the same as once.
+    Errors: NOT_FOUND (namespace, version), FAILED_PRECONDITION (LINEAGE_CYCLE: the source is itself
+    made from the target; VERSION_NOT_SEALED).
+    """
+    RemoveLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.RemoveLineageRequest, _lineage_pb2.RemoveLineageResponse]  # type: ignore[assignment]
+    """Take back a link that somebody added. Errors: NOT_FOUND (namespace, version; nobody added it)."""
+    QueryLineage: _aio.UnaryUnaryMultiCallable[_lineage_pb2.QueryLineageRequest, _lineage_pb2.QueryLineageResponse]  # type: ignore[assignment]
+    """What a thing was made from, and what was made from it, up to a depth. Errors: NOT_FOUND
+    (namespace, version). A dataset, code or anything else that nothing is linked to has no nodes.
     """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -635,6 +660,36 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.ListHistoryResponse, _abc.Awaitable[_registry_service_pb2.ListHistoryResponse]]:
         """List what happened to a model, its versions and its aliases, the newest first, from the audit
         log. Errors: NOT_FOUND (model).
+        """
+
+    @_abc_1.abstractmethod
+    def AddLineage(
+        self,
+        request: _lineage_pb2.AddLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.AddLineageResponse, _abc.Awaitable[_lineage_pb2.AddLineageResponse]]:
+        """Say that one thing was made from another. What the content of a version says (base, datasets,
+        source, hosted model) is linked by itself when it is sealed. Saying so twice is the same as once.
+        Errors: NOT_FOUND (namespace, version), FAILED_PRECONDITION (LINEAGE_CYCLE: the source is itself
+        made from the target; VERSION_NOT_SEALED).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveLineage(
+        self,
+        request: _lineage_pb2.RemoveLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.RemoveLineageResponse, _abc.Awaitable[_lineage_pb2.RemoveLineageResponse]]:
+        """Take back a link that somebody added. Errors: NOT_FOUND (namespace, version; nobody added it)."""
+
+    @_abc_1.abstractmethod
+    def QueryLineage(
+        self,
+        request: _lineage_pb2.QueryLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.QueryLineageResponse, _abc.Awaitable[_lineage_pb2.QueryLineageResponse]]:
+        """What a thing was made from, and what was made from it, up to a depth. Errors: NOT_FOUND
+        (namespace, version). A dataset, code or anything else that nothing is linked to has no nodes.
         """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
