@@ -110,31 +110,32 @@ __all__ = [
     "BlobOutcome",
     "Bump",
     "Capabilities",
+    "Change",
     "Conflict",
     "DataLoss",
     "Dataset",
     "DatasetRole",
     "Dependency",
+    "DiffSide",
     "Draft",
     "Event",
     "EventFilter",
     "File",
-    "Change",
+    "FileChange",
+    "FileChangeKind",
     "FileChanged",
     "FileCheck",
+    "FileCounts",
     "FileFacts",
     "FileVerdict",
     "GarbageBlob",
-    "DiffSide",
     "GarbageReason",
     "HistoryEntry",
     "InvalidRequest",
     "LimitReached",
-    "FileChange",
-    "FileChangeKind",
+    "MetricChange",
     "Model",
     "ModelKind",
-    "FileCounts",
     "ModelSpec",
     "Namespace",
     "NamespaceUsage",
@@ -161,12 +162,14 @@ __all__ = [
     "Step",
     "SyncRegistry",
     "TensorSpec",
+    "TextChange",
     "TimedOut",
     "Unauthenticated",
     "Unavailable",
     "Upload",
     "UploadState",
     "Version",
+    "VersionDiff",
     "VersionState",
     "VersionWarning",
     "Violation",
@@ -177,14 +180,12 @@ __all__ = [
 ]
 
 
-    "TextChange",
 def connect(endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Registry:
     """A registry to use in `async with`; call it inside a running event loop.
 
     Args:
         endpoint: `HOST:PORT`; nothing is connected before the first call.
         timeout_s: how long one unary call may take, in seconds.
-    "VersionDiff",
 
     Raises:
         InvalidRequest: the endpoint is not one.

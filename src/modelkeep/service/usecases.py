@@ -12,7 +12,6 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
-    deliveries,
     diffing,
     finalizing,
     histories,
@@ -31,7 +30,6 @@ from modelkeep.service import (
     versions,
     watching,
 )
-    webhooks,
 from modelkeep.storage import database
 
 
@@ -48,8 +46,8 @@ class Registry:
     aliases: aliases.Aliases
     protections: protections.Protections
     histories: histories.Histories
-    lifecycle: lifecycle.Lifecycle
     diffing: diffing.Diffing
+    lifecycle: lifecycle.Lifecycle
     moving: moving.Moving
     purging: purging.Purging
 
@@ -80,9 +78,9 @@ class Registry:
             aliases.Aliases(db),
             protections.Protections(db),
             histories.Histories(db),
+            diffing.Diffing(db),
             lifecycle.Lifecycle(db),
             moving.Moving(db),
-            diffing.Diffing(db),
             purging.Purging(db),
         )
 
@@ -95,8 +93,6 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-    webhooks: webhooks.Webhooks
-    deliveries: deliveries.Deliveries
 class Artifact:
     """The use cases of bytes."""
 

@@ -34,6 +34,7 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         self._purging = registry.purging
         self._protections = registry.protections
         self._histories = registry.histories
+        self._diffing = registry.diffing
         self._tokens = tokens
 
     async def CreateNamespace(
@@ -196,9 +197,6 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         )
         return pb.ResolveVersionResponse(version=crossing.version_to_wire(version))
 
-    async def UpdateVersion(
-        self, request: pb.UpdateVersionRequest, context: Any
-    ) -> pb.UpdateVersionResponse:
     async def DiffVersions(
         self, request: pb.DiffVersionsRequest, context: Any
     ) -> pb.DiffVersionsResponse:
@@ -206,6 +204,9 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         diff = await self._diffing.diff(callers.current(), before, after)
         return pb.DiffVersionsResponse(diff=convert_diffs.diff_to_wire(diff, max_files))
 
+    async def UpdateVersion(
+        self, request: pb.UpdateVersionRequest, context: Any
+    ) -> pb.UpdateVersionResponse:
         version = await self._versions.update(callers.current(), *requests.update_version(request))
         return pb.UpdateVersionResponse(version=crossing.version_to_wire(version))
 
