@@ -14,21 +14,27 @@ from modelkeep import config as configuration
 from modelkeep.admin import port, readiness, sources
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
 from modelkeep.domain import errors, garbage, limits
+from modelkeep.outbound import posting, sealing
 from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    deliveries,
+    delivering,
+    event_compacting,
     event_feeds,
     hashing,
     moving,
     reaping,
     rereading,
     scrub,
+    settling,
     transfers,
     uploads,
     usecases,
     version_checks,
     watching,
+    webhooks,
 )
 from modelkeep.storage import database, migrations, settings
 from modelkeep.transport import page_tokens, server
@@ -104,7 +110,7 @@ async def running(
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
             cases = usecases.Registry.over(db, blobs, pool, _retention(config))
             grpc_server.add_registry(cases, await _page_tokens(db))
-            happening = _open_events(db, grpc_server.draining, stack)
+            happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
         if "artifact" in config.services:
             artifact = await _open_artifact(
@@ -162,12 +168,37 @@ def _store_settings(config: Config) -> s3_connection.S3Settings:
 
 
 def _open_events(
-    db: database.Database, draining: asyncio.Event, stack: AsyncExitStack
+    config: Config, db: database.Database, draining: asyncio.Event, stack: AsyncExitStack
 ) -> usecases.Events:
+    """Tell watchers and webhooks what happens, and forget what is old."""
     feeds = event_feeds.Feeds(db)
-    for work in (feeds.run(), feeds.end_when(draining)):
+    sealer = sealing.Sealer(config.secret_key)
+    poster = posting.Poster(config.webhook_allowed_networks, config.webhook_timeout_s)
+    stack.push_async_callback(poster.close)
+    deliverer = _deliverer(config, db, poster, sealer)
+    for work in (feeds.run(), feeds.end_when(draining), deliverer.run()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
-    return usecases.Events(watching.Watching(db, feeds))
+    retention = datetime.timedelta(seconds=config.event_retention_s)
+    compactor = event_compacting.Compactor(db, event_compacting.Settings(retention))
+    _repeat(config.reap_interval_s, compactor.round, stack)
+    return usecases.Events(
+        watching.Watching(db, feeds),
+        webhooks.Webhooks(db, sealer, http_allowed=config.webhook_allow_http),
+        deliveries.Deliveries(db),
+    )
+
+
+def _deliverer(
+    config: Config, db: database.Database, poster: posting.Poster, sealer: sealing.Sealer
+) -> delivering.Deliverer:
+    patience = settling.Settings(
+        first_retry_s=config.webhook_first_retry_s,
+        longest_retry_s=config.webhook_longest_retry_s,
+        give_up_after=datetime.timedelta(seconds=config.webhook_give_up_after_s),
+        disable_after=datetime.timedelta(seconds=config.webhook_disable_after_s),
+    )
+    pace = delivering.Settings(config.webhook_at_once, timeout_s=config.webhook_timeout_s)
+    return delivering.Deliverer(db, poster, sealer, settling.Settler(db, patience), pace)
 
 
 async def _open_artifact(

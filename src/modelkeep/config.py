@@ -4,7 +4,10 @@ Every `MODELKEEP_*` key is listed here once. A key nobody knows refuses to start
 misspelt setting that is silently ignored is found in production.
 """
 
+import base64
+import binascii
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -81,6 +84,27 @@ def _services(text: str) -> frozenset[str]:
     return chosen
 
 
+_KEY_BYTES = 32
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _secret_keys(text: str) -> tuple[bytes, ...]:
+    try:
+        keys = tuple(base64.b64decode(part.strip(), validate=True) for part in text.split(","))
+    except binascii.Error:
+        keys = ()
+    if not keys or any(len(key) != _KEY_BYTES for key in keys):
+        raise ValueError("expected 32 bytes in base64, or several of those separated by commas")
+    return keys
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"expected networks such as 10.1.0.0/16 and commas; {error}") from None
+
+
 SERVICES = frozenset({"registry", "artifact"})
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
@@ -90,6 +114,9 @@ HostAndPort = NewType("HostAndPort", str)
 Address = NewType("Address", str)
 """Where to listen; '' for not at all."""
 BucketName = NewType("BucketName", str)
+SecretKeys = NewType("SecretKeys", tuple[bytes, ...])
+"""The first encrypts, all decrypt."""
+Networks = NewType("Networks", tuple[Network, ...])
 _PARSERS: dict[object, Callable[[str], object]] = {
     str: str,
     bool: _boolean,
@@ -98,6 +125,8 @@ _PARSERS: dict[object, Callable[[str], object]] = {
     HostAndPort: _host_and_port,
     Address: _address,
     BucketName: _bucket,
+    SecretKeys: _secret_keys,
+    Networks: _networks,
     frozenset[str]: _services,
     LogLevel: _one_of(*get_args(LogLevel)),
     LogFormat: _one_of(*get_args(LogFormat)),
@@ -136,6 +165,16 @@ class Config:
     reap_interval_s: int = 60
     scrub_mib_per_s: OrNone = OrNone(8)
     scrub_every_h: int = 168
+    event_retention_s: int = 30 * 86_400
+    secret_key: SecretKeys = field(default=SecretKeys(()), repr=False)
+    webhook_allowed_networks: Networks = Networks(())
+    webhook_allow_http: bool = False
+    webhook_timeout_s: int = 15
+    webhook_at_once: int = 64
+    webhook_first_retry_s: int = 5
+    webhook_longest_retry_s: int = 3600
+    webhook_give_up_after_s: int = 86_400
+    webhook_disable_after_s: int = 5 * 86_400
 
 
 def database_url(environ: Mapping[str, str]) -> str:
@@ -162,7 +201,8 @@ def from_environ(environ: Mapping[str, str]) -> Config:
         try:
             values[setting.name] = _PARSERS[setting.type](environ[key])
         except ValueError as error:
-            raise ConfigError(f"{key} is {environ[key]!r}: {error}") from None
+            shown = repr(environ[key]) if setting.repr else "not shown"
+            raise ConfigError(f"{key} is {shown}: {error}") from None
     missing = sorted(_required() - values.keys())
     if missing:
         keys = ", ".join(PREFIX + name.upper() for name in missing)

@@ -31,9 +31,19 @@ NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Al
 NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
 NOUNS |= {"NamespaceUsage": "namespaces/none"}
 NOUNS |= {"TransferUrls": UPLOAD, "ConfirmParts": UPLOAD}
+LINK = {
+    "source": {"kind": "LINEAGE_KIND_OTHER", "name": "none"},
+    "target": {"kind": "LINEAGE_KIND_VERSION", "name": VERSION},
+    "relation": "derived",
+}
+WEBHOOK = "namespaces/none/webhooks/" + "0" * 16
+DELIVERY = f"{WEBHOOK}/deliveries/1"
+NOUNS |= {"Webhook": WEBHOOK, "RotateWebhookSecret": WEBHOOK}
+NOUNS |= {"Delivery": DELIVERY, "RedeliverEvent": DELIVERY}
 PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
 PARENTS |= {"ListFiles": VERSION, "ListHistory": MODEL, "ListAliasHistory": MODEL}
 PARENTS |= {"GetStageHistory": MODEL}
+PARENTS |= {"ListDeliveries": WEBHOOK}
 
 
 def well_formed(method: descriptor.MethodDescriptor) -> Any:
@@ -53,14 +63,17 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "parts": [{"number": 1}],
         "sent_parts": [{"number": 1, "etag": "x"}],
         "destination": MODEL,
+        "node": {"kind": "LINEAGE_KIND_OTHER", "name": "none"},
+        "link": LINK,
         "stage": "staging",
         "pattern": "none",
         "reason": "test",
         "files": [{"path": "a", "digest": DIGEST}],
-        "update_mask": {"paths": ["labels"]},
+        "update_mask": {"paths": ["description"]},
         "namespace": resource,
         "model": resource,
         "version": resource,
+        "webhook": {"name": name, "url": "https://example.com/"},
         "alias": {"name": name, "version": VERSION},
     }
     known = {field.name for field in method.input_type.fields} & values.keys()

@@ -47,6 +47,11 @@ def reaper() -> Caller:
     return Caller(SYSTEM, frozenset(), "reaper", "")
 
 
+def deliverer() -> Caller:
+    """Who stands in the audit log for what the delivery of webhooks does."""
+    return Caller(SYSTEM, frozenset(), "webhooks", "")
+
+
 def set_current(caller: Caller) -> None:
     """Make this the caller of the running call."""
     _current.set(caller)

@@ -25,6 +25,8 @@ class Action(enum.StrEnum):
     FINALIZE_VERSION = "version.finalize"
     DELETE_VERSION = "version.delete"
     PURGE_VERSION = "version.purge"
+    READ_LINEAGE = "lineage.read"
+    ADD_LINEAGE = "lineage.add"
     RELEASE_VERSION = "version.release"
     VERIFY_VERSION = "version.verify"
     READ_ALIAS = "alias.read"
@@ -40,6 +42,11 @@ class Action(enum.StrEnum):
     READ_UPLOAD = "upload.read"
     COLLECT_GARBAGE = "garbage.collect"
     READ_EVENTS = "event.read"
+    CREATE_WEBHOOK = "webhook.create"
+    READ_WEBHOOK = "webhook.read"
+    UPDATE_WEBHOOK = "webhook.update"
+    DELETE_WEBHOOK = "webhook.delete"
+    REDELIVER = "webhook.redeliver"
 
 
 ALLOWED: dict[Role, frozenset[Action]] = {

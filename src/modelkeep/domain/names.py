@@ -12,6 +12,8 @@ _VERSION = re.compile(r"namespaces/([^/]+)/models/([^/]+)/versions/([^/]+)")
 _ALIAS = re.compile(r"namespaces/([^/]+)/models/([^/]+)/aliases/([^/]+)")
 _FILE = re.compile(r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/files/(.+)", re.DOTALL)
 _BLOB = re.compile(r"namespaces/([^/]+)/blobs/([^/]+)")
+_WEBHOOK = re.compile(r"namespaces/([^/]+)/webhooks/([0-9a-f]{16})")
+_DELIVERY = re.compile(r"(namespaces/[^/]+/webhooks/[0-9a-f]{16})/deliveries/([0-9]{1,19})")
 _UPLOAD = re.compile(r"namespaces/([^/]+)/uploads/([0-9a-f]{32})")
 
 RESERVED_ALIASES = frozenset({"latest", "development", "staging", "production", "archived"})
@@ -213,5 +215,67 @@ class UploadName:
         return f"namespaces/{self.namespace}/uploads/{self.upload}"
 
 
-Resource = NamespaceName | ModelName | VersionName | AliasName | FileName | BlobName | UploadName
+@dataclass(frozen=True, slots=True)
+class WebhookName:
+    """`namespaces/{namespace}/webhooks/{webhook}`; the id is 16 hex digits."""
+
+    namespace: str
+    webhook: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        return cls(*_match(_WEBHOOK, text, "namespaces/{namespace}/webhooks/{webhook}"))
+
+    @property
+    def parent(self) -> NamespaceName:
+        """The namespace it is in."""
+        return NamespaceName(self.namespace)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/webhooks/{self.webhook}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryName:
+    """`namespaces/{namespace}/webhooks/{webhook}/deliveries/{sequence of the event}`."""
+
+    parent: WebhookName
+    sequence: int
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.number("", self.sequence, 1, limits.INT64_MAX)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/webhooks/{webhook}/deliveries/{sequence}"
+        webhook, sequence = _match(_DELIVERY, text, form)
+        return cls(WebhookName.parse(webhook), int(sequence))
+
+    @property
+    def namespace(self) -> str:
+        """Id of the namespace it is in."""
+        return self.parent.namespace
+
+    def __str__(self) -> str:
+        return f"{self.parent}/deliveries/{self.sequence}"
+
+
+Resource = (
+    NamespaceName
+    | ModelName
+    | VersionName
+    | AliasName
+    | FileName
+    | BlobName
+    | UploadName
+    | WebhookName
+    | DeliveryName
+)
 """Whatever a caller may do something to."""

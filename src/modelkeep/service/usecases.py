@@ -12,11 +12,13 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    deliveries,
     diffing,
     finalizing,
     histories,
     inspecting,
     lifecycle,
+    lineage,
     models,
     moving,
     namespaces,
@@ -29,6 +31,7 @@ from modelkeep.service import (
     version_checks,
     versions,
     watching,
+    webhooks,
 )
 from modelkeep.storage import database
 
@@ -46,8 +49,10 @@ class Registry:
     aliases: aliases.Aliases
     protections: protections.Protections
     histories: histories.Histories
+    searching: searching.Searching
     diffing: diffing.Diffing
     lifecycle: lifecycle.Lifecycle
+    lineage: lineage.Lineage
     moving: moving.Moving
     purging: purging.Purging
 
@@ -78,8 +83,10 @@ class Registry:
             aliases.Aliases(db),
             protections.Protections(db),
             histories.Histories(db),
+            searching.Searching(db),
             diffing.Diffing(db),
             lifecycle.Lifecycle(db),
+            lineage.Lineage(db),
             moving.Moving(db),
             purging.Purging(db),
         )
@@ -90,6 +97,8 @@ class Events:
     """The use cases of what happened."""
 
     watching: watching.Watching
+    webhooks: webhooks.Webhooks
+    deliveries: deliveries.Deliveries
 
 
 @dataclass(frozen=True, slots=True)

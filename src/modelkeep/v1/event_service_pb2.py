@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelkeep/v1/event_service.proto\x12\x0cmodelkeep.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\"@\n\x0b\x45ventFilter\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\"y\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.modelkeep.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\"m\n\rWatchResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.modelkeep.v1.EventH\x00\x12.\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.modelkeep.v1.CheckpointH\x00\x42\x06\n\x04kind\"7\n\nCheckpoint\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x17\n\x0foldest_sequence\x18\x02 \x01(\x03\"\xa5\x01\n\x11ListEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.modelkeep.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x11\n\x0f_after_sequence\"R\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.modelkeep.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xa3\x01\n\x0c\x45ventService\x12\x42\n\x05Watch\x12\x1a.modelkeep.v1.WatchRequest\x1a\x1b.modelkeep.v1.WatchResponse0\x01\x12O\n\nListEvents\x12\x1f.modelkeep.v1.ListEventsRequest\x1a .modelkeep.v1.ListEventsResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelkeep/v1/event_service.proto\x12\x0cmodelkeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x01\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\"@\n\x0b\x45ventFilter\x12\x0f\n\x07\x61\x63tions\x18\x01 \x03(\t\x12\x0e\n\x06models\x18\x02 \x03(\t\x12\x10\n\x08resource\x18\x03 \x01(\t\"y\n\x0cWatchRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.modelkeep.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x11\n\x0f_after_sequence\"m\n\rWatchResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.modelkeep.v1.EventH\x00\x12.\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x18.modelkeep.v1.CheckpointH\x00\x42\x06\n\x04kind\"7\n\nCheckpoint\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x17\n\x0foldest_sequence\x18\x02 \x01(\x03\"\xa5\x01\n\x11ListEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x19.modelkeep.v1.EventFilter\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x11\n\x0f_after_sequence\"R\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.modelkeep.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfe\x02\n\x07Webhook\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12)\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x19.modelkeep.v1.EventFilter\x12\x0f\n\x07\x65nabled\x18\x05 \x01(\x08\x12\x17\n\x0f\x64isabled_reason\x18\x06 \x01(\t\x12\x36\n\x12\x66\x61iling_since_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_success_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63reator\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"\xb2\x02\n\x08\x44\x65livery\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.modelkeep.v1.DeliveryState\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x35\n\x11next_attempt_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65rror\x18\n \x01(\t\"\x97\x01\n\x0f\x44\x65liveryAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x05\x12\x0e\n\x06status\x18\x04 \x01(\x05\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x10\n\x08response\x18\x06 \x01(\t\"b\n\x14\x43reateWebhookRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12&\n\x07webhook\x18\x02 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"O\n\x15\x43reateWebhookResponse\x12&\n\x07webhook\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"!\n\x11GetWebhookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x12GetWebhookResponse\x12&\n\x07webhook\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\"L\n\x13ListWebhooksRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"X\n\x14ListWebhooksResponse\x12\'\n\x08webhooks\x18\x01 \x03(\x0b\x32\x15.modelkeep.v1.Webhook\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x14UpdateWebhookRequest\x12&\n\x07webhook\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"?\n\x15UpdateWebhookResponse\x12&\n\x07webhook\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\"F\n\x14\x44\x65leteWebhookRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x17\n\x15\x44\x65leteWebhookResponse\"L\n\x1aRotateWebhookSecretRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"U\n\x1bRotateWebhookSecretResponse\x12&\n\x07webhook\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"{\n\x15ListDeliveriesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12+\n\x06states\x18\x02 \x03(\x0e\x32\x1b.modelkeep.v1.DeliveryState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"]\n\x16ListDeliveriesResponse\x12*\n\ndeliveries\x18\x01 \x03(\x0b\x32\x16.modelkeep.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12GetDeliveryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"p\n\x13GetDeliveryResponse\x12(\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x16.modelkeep.v1.Delivery\x12/\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1d.modelkeep.v1.DeliveryAttempt\"9\n\x15RedeliverEventRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"B\n\x16RedeliverEventResponse\x12(\n\x08\x64\x65livery\x18\x01 \x01(\x0b\x32\x16.modelkeep.v1.Delivery*\x84\x01\n\rDeliveryState\x12\x1e\n\x1a\x44\x45LIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45LIVERY_STATE_PENDING\x10\x01\x12\x1c\n\x18\x44\x45LIVERY_STATE_DELIVERED\x10\x02\x12\x19\n\x15\x44\x45LIVERY_STATE_FAILED\x10\x03\x32\xd3\x07\n\x0c\x45ventService\x12\x42\n\x05Watch\x12\x1a.modelkeep.v1.WatchRequest\x1a\x1b.modelkeep.v1.WatchResponse0\x01\x12O\n\nListEvents\x12\x1f.modelkeep.v1.ListEventsRequest\x1a .modelkeep.v1.ListEventsResponse\x12X\n\rCreateWebhook\x12\".modelkeep.v1.CreateWebhookRequest\x1a#.modelkeep.v1.CreateWebhookResponse\x12O\n\nGetWebhook\x12\x1f.modelkeep.v1.GetWebhookRequest\x1a .modelkeep.v1.GetWebhookResponse\x12U\n\x0cListWebhooks\x12!.modelkeep.v1.ListWebhooksRequest\x1a\".modelkeep.v1.ListWebhooksResponse\x12X\n\rUpdateWebhook\x12\".modelkeep.v1.UpdateWebhookRequest\x1a#.modelkeep.v1.UpdateWebhookResponse\x12X\n\rDeleteWebhook\x12\".modelkeep.v1.DeleteWebhookRequest\x1a#.modelkeep.v1.DeleteWebhookResponse\x12j\n\x13RotateWebhookSecret\x12(.modelkeep.v1.RotateWebhookSecretRequest\x1a).modelkeep.v1.RotateWebhookSecretResponse\x12[\n\x0eListDeliveries\x12#.modelkeep.v1.ListDeliveriesRequest\x1a$.modelkeep.v1.ListDeliveriesResponse\x12R\n\x0bGetDelivery\x12 .modelkeep.v1.GetDeliveryRequest\x1a!.modelkeep.v1.GetDeliveryResponse\x12[\n\x0eRedeliverEvent\x12#.modelkeep.v1.RedeliverEventRequest\x1a$.modelkeep.v1.RedeliverEventResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +35,64 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelkeep.v1.event_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014modelkeep.v1P\001Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1'
-  _globals['_EVENT']._serialized_start=114
-  _globals['_EVENT']._serialized_end=318
-  _globals['_EVENTFILTER']._serialized_start=320
-  _globals['_EVENTFILTER']._serialized_end=384
-  _globals['_WATCHREQUEST']._serialized_start=386
-  _globals['_WATCHREQUEST']._serialized_end=507
-  _globals['_WATCHRESPONSE']._serialized_start=509
-  _globals['_WATCHRESPONSE']._serialized_end=618
-  _globals['_CHECKPOINT']._serialized_start=620
-  _globals['_CHECKPOINT']._serialized_end=675
-  _globals['_LISTEVENTSREQUEST']._serialized_start=678
-  _globals['_LISTEVENTSREQUEST']._serialized_end=843
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=845
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=927
-  _globals['_EVENTSERVICE']._serialized_start=930
-  _globals['_EVENTSERVICE']._serialized_end=1093
+  _globals['_DELIVERYSTATE']._serialized_start=3216
+  _globals['_DELIVERYSTATE']._serialized_end=3348
+  _globals['_EVENT']._serialized_start=148
+  _globals['_EVENT']._serialized_end=352
+  _globals['_EVENTFILTER']._serialized_start=354
+  _globals['_EVENTFILTER']._serialized_end=418
+  _globals['_WATCHREQUEST']._serialized_start=420
+  _globals['_WATCHREQUEST']._serialized_end=541
+  _globals['_WATCHRESPONSE']._serialized_start=543
+  _globals['_WATCHRESPONSE']._serialized_end=652
+  _globals['_CHECKPOINT']._serialized_start=654
+  _globals['_CHECKPOINT']._serialized_end=709
+  _globals['_LISTEVENTSREQUEST']._serialized_start=712
+  _globals['_LISTEVENTSREQUEST']._serialized_end=877
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=879
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=961
+  _globals['_WEBHOOK']._serialized_start=964
+  _globals['_WEBHOOK']._serialized_end=1346
+  _globals['_DELIVERY']._serialized_start=1349
+  _globals['_DELIVERY']._serialized_end=1655
+  _globals['_DELIVERYATTEMPT']._serialized_start=1658
+  _globals['_DELIVERYATTEMPT']._serialized_end=1809
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=1811
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=1909
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=1911
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=1990
+  _globals['_GETWEBHOOKREQUEST']._serialized_start=1992
+  _globals['_GETWEBHOOKREQUEST']._serialized_end=2025
+  _globals['_GETWEBHOOKRESPONSE']._serialized_start=2027
+  _globals['_GETWEBHOOKRESPONSE']._serialized_end=2087
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=2089
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=2165
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=2167
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=2255
+  _globals['_UPDATEWEBHOOKREQUEST']._serialized_start=2258
+  _globals['_UPDATEWEBHOOKREQUEST']._serialized_end=2389
+  _globals['_UPDATEWEBHOOKRESPONSE']._serialized_start=2391
+  _globals['_UPDATEWEBHOOKRESPONSE']._serialized_end=2454
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=2456
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=2526
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=2528
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=2551
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=2553
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=2629
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_start=2631
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_end=2716
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=2718
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=2841
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=2843
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=2936
+  _globals['_GETDELIVERYREQUEST']._serialized_start=2938
+  _globals['_GETDELIVERYREQUEST']._serialized_end=2972
+  _globals['_GETDELIVERYRESPONSE']._serialized_start=2974
+  _globals['_GETDELIVERYRESPONSE']._serialized_end=3086
+  _globals['_REDELIVEREVENTREQUEST']._serialized_start=3088
+  _globals['_REDELIVEREVENTREQUEST']._serialized_end=3145
+  _globals['_REDELIVEREVENTRESPONSE']._serialized_start=3147
+  _globals['_REDELIVEREVENTRESPONSE']._serialized_end=3213
+  _globals['_EVENTSERVICE']._serialized_start=3351
+  _globals['_EVENTSERVICE']._serialized_end=4330
 # @@protoc_insertion_point(module_scope)

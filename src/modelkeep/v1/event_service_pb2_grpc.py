@@ -46,6 +46,51 @@ class EventServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
                 _registered_method=True)
+        self.CreateWebhook = channel.unary_unary(
+                '/modelkeep.v1.EventService/CreateWebhook',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookResponse.FromString,
+                _registered_method=True)
+        self.GetWebhook = channel.unary_unary(
+                '/modelkeep.v1.EventService/GetWebhook',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.GetWebhookRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.GetWebhookResponse.FromString,
+                _registered_method=True)
+        self.ListWebhooks = channel.unary_unary(
+                '/modelkeep.v1.EventService/ListWebhooks',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksResponse.FromString,
+                _registered_method=True)
+        self.UpdateWebhook = channel.unary_unary(
+                '/modelkeep.v1.EventService/UpdateWebhook',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookResponse.FromString,
+                _registered_method=True)
+        self.DeleteWebhook = channel.unary_unary(
+                '/modelkeep.v1.EventService/DeleteWebhook',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookResponse.FromString,
+                _registered_method=True)
+        self.RotateWebhookSecret = channel.unary_unary(
+                '/modelkeep.v1.EventService/RotateWebhookSecret',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/modelkeep.v1.EventService/ListDeliveries',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.GetDelivery = channel.unary_unary(
+                '/modelkeep.v1.EventService/GetDelivery',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryResponse.FromString,
+                _registered_method=True)
+        self.RedeliverEvent = channel.unary_unary(
+                '/modelkeep.v1.EventService/RedeliverEvent',
+                request_serializer=modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -74,6 +119,74 @@ class EventServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateWebhook(self, request, context):
+        """Have events posted to a URL from now on. The answer alone has the secret that they are signed
+        with. Errors: NOT_FOUND (namespace), RESOURCE_EXHAUSTED (50 in a namespace), FAILED_PRECONDITION
+        (SECRET_KEY_NOT_SET: the server has no key to keep the secret with).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWebhook(self, request, context):
+        """Read a webhook. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWebhooks(self, request, context):
+        """A namespace's webhooks by name. Errors: NOT_FOUND (namespace).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateWebhook(self, request, context):
+        """Change url, description, filter or enabled. One that is enabled goes on where it stopped; what
+        was compacted meanwhile is named in its log of deliveries. Errors: NOT_FOUND, ABORTED (etag).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteWebhook(self, request, context):
+        """Delete a webhook with its log of deliveries. Errors: NOT_FOUND, ABORTED (etag).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWebhookSecret(self, request, context):
+        """Make a new secret; for 24 hours the one before signs, too. The answer alone has it.
+        Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (SECRET_KEY_NOT_SET).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """What became of events for a webhook, the newest event first. Errors: NOT_FOUND (webhook).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDelivery(self, request, context):
+        """A delivery with the latest attempts at it. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedeliverEvent(self, request, context):
+        """Deliver an event again, or now if it is pending. It keeps its webhook-id. Errors: NOT_FOUND,
+        FAILED_PRECONDITION (WEBHOOK_DISABLED; EVENTS_COMPACTED: the event is gone).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -86,6 +199,51 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.ListEvents,
                     request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListEventsRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'CreateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateWebhook,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookResponse.SerializeToString,
+            ),
+            'GetWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWebhook,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.GetWebhookRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.GetWebhookResponse.SerializeToString,
+            ),
+            'ListWebhooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWebhooks,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksResponse.SerializeToString,
+            ),
+            'UpdateWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateWebhook,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookResponse.SerializeToString,
+            ),
+            'DeleteWebhook': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteWebhook,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookResponse.SerializeToString,
+            ),
+            'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWebhookSecret,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'GetDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDelivery,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryResponse.SerializeToString,
+            ),
+            'RedeliverEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedeliverEvent,
+                    request_deserializer=modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -144,6 +302,249 @@ class EventService:
             '/modelkeep.v1.EventService/ListEvents',
             modelkeep_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
             modelkeep_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/CreateWebhook',
+            modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.CreateWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/GetWebhook',
+            modelkeep_dot_v1_dot_event__service__pb2.GetWebhookRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.GetWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWebhooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/ListWebhooks',
+            modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.ListWebhooksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/UpdateWebhook',
+            modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.UpdateWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteWebhook(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/DeleteWebhook',
+            modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.DeleteWebhookResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWebhookSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/RotateWebhookSecret',
+            modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.RotateWebhookSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/ListDeliveries',
+            modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/GetDelivery',
+            modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.GetDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedeliverEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EventService/RedeliverEvent',
+            modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventRequest.SerializeToString,
+            modelkeep_dot_v1_dot_event__service__pb2.RedeliverEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

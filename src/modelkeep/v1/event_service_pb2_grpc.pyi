@@ -48,6 +48,33 @@ class EventServiceStub:
     """A namespace's events that are still there, in order. Errors: NOT_FOUND (namespace); OUT_OF_RANGE
     (EVENTS_COMPACTED, with `oldest_sequence`) if `after_sequence` is set and some are gone.
     """
+    CreateWebhook: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.CreateWebhookRequest, _event_service_pb2.CreateWebhookResponse]
+    """Have events posted to a URL from now on. The answer alone has the secret that they are signed
+    with. Errors: NOT_FOUND (namespace), RESOURCE_EXHAUSTED (50 in a namespace), FAILED_PRECONDITION
+    (SECRET_KEY_NOT_SET: the server has no key to keep the secret with).
+    """
+    GetWebhook: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetWebhookRequest, _event_service_pb2.GetWebhookResponse]
+    """Read a webhook. Errors: NOT_FOUND."""
+    ListWebhooks: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListWebhooksRequest, _event_service_pb2.ListWebhooksResponse]
+    """A namespace's webhooks by name. Errors: NOT_FOUND (namespace)."""
+    UpdateWebhook: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.UpdateWebhookRequest, _event_service_pb2.UpdateWebhookResponse]
+    """Change url, description, filter or enabled. One that is enabled goes on where it stopped; what
+    was compacted meanwhile is named in its log of deliveries. Errors: NOT_FOUND, ABORTED (etag).
+    """
+    DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.DeleteWebhookRequest, _event_service_pb2.DeleteWebhookResponse]
+    """Delete a webhook with its log of deliveries. Errors: NOT_FOUND, ABORTED (etag)."""
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.RotateWebhookSecretRequest, _event_service_pb2.RotateWebhookSecretResponse]
+    """Make a new secret; for 24 hours the one before signs, too. The answer alone has it.
+    Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (SECRET_KEY_NOT_SET).
+    """
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListDeliveriesRequest, _event_service_pb2.ListDeliveriesResponse]
+    """What became of events for a webhook, the newest event first. Errors: NOT_FOUND (webhook)."""
+    GetDelivery: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetDeliveryRequest, _event_service_pb2.GetDeliveryResponse]
+    """A delivery with the latest attempts at it. Errors: NOT_FOUND."""
+    RedeliverEvent: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.RedeliverEventRequest, _event_service_pb2.RedeliverEventResponse]
+    """Deliver an event again, or now if it is pending. It keeps its webhook-id. Errors: NOT_FOUND,
+    FAILED_PRECONDITION (WEBHOOK_DISABLED; EVENTS_COMPACTED: the event is gone).
+    """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -68,6 +95,33 @@ class EventServiceAsyncStub(EventServiceStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """A namespace's events that are still there, in order. Errors: NOT_FOUND (namespace); OUT_OF_RANGE
     (EVENTS_COMPACTED, with `oldest_sequence`) if `after_sequence` is set and some are gone.
+    """
+    CreateWebhook: _aio.UnaryUnaryMultiCallable[_event_service_pb2.CreateWebhookRequest, _event_service_pb2.CreateWebhookResponse]  # type: ignore[assignment]
+    """Have events posted to a URL from now on. The answer alone has the secret that they are signed
+    with. Errors: NOT_FOUND (namespace), RESOURCE_EXHAUSTED (50 in a namespace), FAILED_PRECONDITION
+    (SECRET_KEY_NOT_SET: the server has no key to keep the secret with).
+    """
+    GetWebhook: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetWebhookRequest, _event_service_pb2.GetWebhookResponse]  # type: ignore[assignment]
+    """Read a webhook. Errors: NOT_FOUND."""
+    ListWebhooks: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListWebhooksRequest, _event_service_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """A namespace's webhooks by name. Errors: NOT_FOUND (namespace)."""
+    UpdateWebhook: _aio.UnaryUnaryMultiCallable[_event_service_pb2.UpdateWebhookRequest, _event_service_pb2.UpdateWebhookResponse]  # type: ignore[assignment]
+    """Change url, description, filter or enabled. One that is enabled goes on where it stopped; what
+    was compacted meanwhile is named in its log of deliveries. Errors: NOT_FOUND, ABORTED (etag).
+    """
+    DeleteWebhook: _aio.UnaryUnaryMultiCallable[_event_service_pb2.DeleteWebhookRequest, _event_service_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
+    """Delete a webhook with its log of deliveries. Errors: NOT_FOUND, ABORTED (etag)."""
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_event_service_pb2.RotateWebhookSecretRequest, _event_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
+    """Make a new secret; for 24 hours the one before signs, too. The answer alone has it.
+    Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (SECRET_KEY_NOT_SET).
+    """
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListDeliveriesRequest, _event_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """What became of events for a webhook, the newest event first. Errors: NOT_FOUND (webhook)."""
+    GetDelivery: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetDeliveryRequest, _event_service_pb2.GetDeliveryResponse]  # type: ignore[assignment]
+    """A delivery with the latest attempts at it. Errors: NOT_FOUND."""
+    RedeliverEvent: _aio.UnaryUnaryMultiCallable[_event_service_pb2.RedeliverEventRequest, _event_service_pb2.RedeliverEventResponse]  # type: ignore[assignment]
+    """Deliver an event again, or now if it is pending. It keeps its webhook-id. Errors: NOT_FOUND,
+    FAILED_PRECONDITION (WEBHOOK_DISABLED; EVENTS_COMPACTED: the event is gone).
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -98,6 +152,87 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_event_service_pb2.ListEventsResponse, _abc.Awaitable[_event_service_pb2.ListEventsResponse]]:
         """A namespace's events that are still there, in order. Errors: NOT_FOUND (namespace); OUT_OF_RANGE
         (EVENTS_COMPACTED, with `oldest_sequence`) if `after_sequence` is set and some are gone.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateWebhook(
+        self,
+        request: _event_service_pb2.CreateWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.CreateWebhookResponse, _abc.Awaitable[_event_service_pb2.CreateWebhookResponse]]:
+        """Have events posted to a URL from now on. The answer alone has the secret that they are signed
+        with. Errors: NOT_FOUND (namespace), RESOURCE_EXHAUSTED (50 in a namespace), FAILED_PRECONDITION
+        (SECRET_KEY_NOT_SET: the server has no key to keep the secret with).
+        """
+
+    @_abc_1.abstractmethod
+    def GetWebhook(
+        self,
+        request: _event_service_pb2.GetWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.GetWebhookResponse, _abc.Awaitable[_event_service_pb2.GetWebhookResponse]]:
+        """Read a webhook. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListWebhooks(
+        self,
+        request: _event_service_pb2.ListWebhooksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ListWebhooksResponse, _abc.Awaitable[_event_service_pb2.ListWebhooksResponse]]:
+        """A namespace's webhooks by name. Errors: NOT_FOUND (namespace)."""
+
+    @_abc_1.abstractmethod
+    def UpdateWebhook(
+        self,
+        request: _event_service_pb2.UpdateWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.UpdateWebhookResponse, _abc.Awaitable[_event_service_pb2.UpdateWebhookResponse]]:
+        """Change url, description, filter or enabled. One that is enabled goes on where it stopped; what
+        was compacted meanwhile is named in its log of deliveries. Errors: NOT_FOUND, ABORTED (etag).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteWebhook(
+        self,
+        request: _event_service_pb2.DeleteWebhookRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.DeleteWebhookResponse, _abc.Awaitable[_event_service_pb2.DeleteWebhookResponse]]:
+        """Delete a webhook with its log of deliveries. Errors: NOT_FOUND, ABORTED (etag)."""
+
+    @_abc_1.abstractmethod
+    def RotateWebhookSecret(
+        self,
+        request: _event_service_pb2.RotateWebhookSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_event_service_pb2.RotateWebhookSecretResponse]]:
+        """Make a new secret; for 24 hours the one before signs, too. The answer alone has it.
+        Errors: NOT_FOUND, ABORTED (etag), FAILED_PRECONDITION (SECRET_KEY_NOT_SET).
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _event_service_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_event_service_pb2.ListDeliveriesResponse]]:
+        """What became of events for a webhook, the newest event first. Errors: NOT_FOUND (webhook)."""
+
+    @_abc_1.abstractmethod
+    def GetDelivery(
+        self,
+        request: _event_service_pb2.GetDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.GetDeliveryResponse, _abc.Awaitable[_event_service_pb2.GetDeliveryResponse]]:
+        """A delivery with the latest attempts at it. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RedeliverEvent(
+        self,
+        request: _event_service_pb2.RedeliverEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.RedeliverEventResponse, _abc.Awaitable[_event_service_pb2.RedeliverEventResponse]]:
+        """Deliver an event again, or now if it is pending. It keeps its webhook-id. Errors: NOT_FOUND,
+        FAILED_PRECONDITION (WEBHOOK_DISABLED; EVENTS_COMPACTED: the event is gone).
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -42,7 +42,7 @@ CREATE TABLE webhook (
 CREATE INDEX webhook_by_namespace ON webhook (namespace_id, uid);
 
 -- Of the pending deliveries of one webhook about one resource only the first is ready: it has a
--- `next_attempt_at`, which is also the lease of whoever attempts it. The others wait for it.
+-- `next_attempt_at`. The others wait for it.
 CREATE TABLE webhook_delivery (
     webhook_id      bigint NOT NULL REFERENCES webhook ON DELETE CASCADE,
     seq             bigint NOT NULL,
@@ -51,8 +51,12 @@ CREATE TABLE webhook_delivery (
     state           text NOT NULL CHECK (state IN ('pending', 'delivered', 'failed')),
     -- Counts the attempts that were begun, and fences them.
     attempts        integer NOT NULL DEFAULT 0,
+    -- Those since it was last made ready, which is since when its patience counts.
+    tries           integer NOT NULL DEFAULT 0,
+    ready_at        timestamptz,
     next_attempt_at timestamptz,
-    -- When the event was given to this webhook, or by hand again.
+    -- Somebody attempts it and has so long; then it is due again.
+    leased_until    timestamptz,
     planned_at      timestamptz NOT NULL DEFAULT now(),
     finished_at     timestamptz,
     error           text NOT NULL DEFAULT '',

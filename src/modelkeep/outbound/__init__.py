@@ -1,0 +1,1 @@
+"""All that leaves for receivers outside: HTTP requests, and the secrets they are signed with."""
