@@ -21,6 +21,12 @@ SECTIONS = {
         "history": lazy.Verb(f"{_HERE}.history:history", "Tell who did what to a model, and why."),
         "watch": lazy.Verb(f"{_HERE}.watch:watch", "Follow what happens in a namespace."),
     },
+    "Relate": {
+        "lineage": lazy.Verb(f"{_HERE}.lineage:lineage", "Tell what was made from what."),
+        "impact": lazy.Verb(f"{_HERE}.lineage:impact", "List the versions made from something."),
+        "link": lazy.Verb(f"{_HERE}.lineage:link", "Say that one thing was made from another."),
+        "unlink": lazy.Verb(f"{_HERE}.lineage:unlink", "Take back what link said."),
+    },
     "Change": {
         "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove, list and protect aliases."),
         "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),

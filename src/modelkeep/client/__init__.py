@@ -50,6 +50,15 @@ from modelkeep.client.file_facts import (
     VersionWarning,
 )
 from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
+from modelkeep.client.lineage import (
+    Lineage,
+    LineageDirection,
+    LineageFound,
+    LineageKind,
+    LineageLink,
+    LineageNode,
+)
+from modelkeep.client.lineage import parse_node as parse_lineage_node
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.push import DEFAULT_STREAMS
@@ -133,6 +142,12 @@ __all__ = [
     "HistoryEntry",
     "InvalidRequest",
     "LimitReached",
+    "Lineage",
+    "LineageDirection",
+    "LineageFound",
+    "LineageKind",
+    "LineageLink",
+    "LineageNode",
     "MetricChange",
     "Model",
     "ModelKind",
@@ -175,6 +190,7 @@ __all__ = [
     "Violation",
     "connect",
     "connect_sync",
+    "parse_lineage_node",
     "parse_ref",
     "read_prompt_file",
 ]

@@ -11,7 +11,7 @@ from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.blobs import store
 from modelkeep.domain import errors, events, manifests, names, pickle_policies, specs, versions
-from modelkeep.service import changes, inspecting, prompts, quarantine
+from modelkeep.service import changes, inspecting, lineage, prompts, quarantine
 from modelkeep.storage import database
 from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
@@ -134,6 +134,7 @@ class _Seal:
         )
         judgement = await self._judge(stored, change)
         await rows.seal(change.connection, stored.version_id, manifest, judgement.warnings)
+        await lineage.link_sealed(stored, change)
         self._record(manifest, change)
         sealed = await rows.get(change.connection, self._name)
         if not judgement.quarantine_reason:

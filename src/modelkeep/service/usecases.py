@@ -27,6 +27,7 @@ from modelkeep.service import (
     purging,
     quotas,
     transfers,
+    searching,
     uploads,
     version_checks,
     versions,

@@ -13,7 +13,10 @@ from modelkeep.domain import errors, names
 
 _NAME = re.compile(r"(namespaces/([^/]+)/models/([^/]+))(/.*)?", re.DOTALL)
 _REF = re.compile(r"(([^/@]+)/([^/@]+))(@.*)?", re.DOTALL)
-_FIELDS = frozenset({"name", "parent", "version", "model", "alias", "ref", "from_ref", "to_ref"})
+_REF_FIELDS = frozenset({"ref", "from_ref", "to_ref"})
+_NAME_FIELDS = frozenset(
+    {"name", "parent", "version", "model", "alias", "node", "link", "source", "target"}
+)
 """Fields that name things; what people write is not rewritten."""
 
 
@@ -84,12 +87,12 @@ def _mentions(
 ) -> Iterator[tuple[Any, str, re.Pattern[str], names.ModelName, str]]:
     """Fields that name a model, or something in one: owner, field, form, model, what follows."""
     for field, value in owner.ListFields():
-        if field.is_repeated or field.name not in _FIELDS:
+        if field.is_repeated or field.name not in _NAME_FIELDS | _REF_FIELDS:
             continue
         if field.type == field.TYPE_MESSAGE:
             yield from _mentions(value)
         elif field.type == field.TYPE_STRING:
-            pattern = _NAME if value.startswith("namespaces/") else _REF
+            pattern = _REF if field.name in _REF_FIELDS else _NAME
             found = pattern.fullmatch(value)
             if found is not None:
                 model = _model(found[2], found[3])

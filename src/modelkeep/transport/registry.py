@@ -11,15 +11,17 @@ from modelkeep.transport import (
     convert_facts,
     convert_histories,
     convert_quotas,
+    lineage,
     page_tokens,
     requests,
+    search_requests,
 )
 from modelkeep.transport import convert_registry as crossing
 from modelkeep.v1 import registry_service_pb2 as pb
 from modelkeep.v1 import registry_service_pb2_grpc as pb_grpc
 
 
-class RegistryServicer(pb_grpc.RegistryServiceServicer):
+class RegistryServicer(lineage.LineageRpcs, pb_grpc.RegistryServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
     def __init__(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
@@ -34,7 +36,9 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
         self._purging = registry.purging
         self._protections = registry.protections
         self._histories = registry.histories
+        self._searching = registry.searching
         self._diffing = registry.diffing
+        self._lineage = registry.lineage
         self._tokens = tokens
 
     async def CreateNamespace(
@@ -168,6 +172,17 @@ class RegistryServicer(pb_grpc.RegistryServiceServicer):
             callers.current(), parent, asked, deleted=request.show_deleted
         )
         response = pb.ListVersionsResponse()
+        response.next_page_token = self._tokens.write(
+            request, page, response.versions, crossing.version_to_wire
+        )
+        return response
+
+    async def SearchVersions(
+        self, request: pb.SearchVersionsRequest, context: Any
+    ) -> pb.SearchVersionsResponse:
+        asked = search_requests.search_versions(self._tokens, request)
+        page = await self._searching.search(callers.current(), *asked)
+        response = pb.SearchVersionsResponse()
         response.next_page_token = self._tokens.write(
             request, page, response.versions, crossing.version_to_wire
         )

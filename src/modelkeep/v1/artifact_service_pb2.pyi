@@ -1116,14 +1116,20 @@ class GarbageBlob(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LAST_USE_TIME_FIELD_NUMBER: _builtins.int
+    FREED_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/blobs/{digest}`."""
     digest: _builtins.str
     """`sha256:` and 64 hex digits."""
     size_bytes: _builtins.int
-    """What its removal frees, in bytes."""
+    """Its size, in bytes."""
     reason: Global___GarbageReason.ValueType
     """Why it may go."""
+    freed_bytes: _builtins.int
+    """What the store gets back with its removal, in bytes: its size or, as small blobs lie together in
+    one object, the size of that object for the last of its blobs and 0 for the others. What is
+    left of an object of which less than half is needed is written anew later.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stored."""
@@ -1143,10 +1149,11 @@ class GarbageBlob(_message.Message):
         reason: Global___GarbageReason.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         last_use_time: _timestamp_pb2.Timestamp | None = ...,
+        freed_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_use_time", b"last_use_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "last_use_time", b"last_use_time", "name", b"name", "reason", b"reason", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "freed_bytes", b"freed_bytes", "last_use_time", b"last_use_time", "name", b"name", "reason", b"reason", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

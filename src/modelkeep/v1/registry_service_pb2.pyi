@@ -1739,6 +1739,105 @@ class ListVersionsResponse(_message.Message):
 Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
 
 @_typing.final
+class SearchVersionsRequest(_message.Message):
+    """Request of SearchVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}` or `namespaces/{namespace}/models/{model}`."""
+    filter: _builtins.str
+    """What they are like, in the grammar of AIP-160, for example
+    `metrics.accuracy > 0.9 AND (stage = production OR labels.team = "x")`: at most 4,096 characters,
+    32 conditions and 16 parentheses that are open at a time. Empty fits everything.
+
+    AND, OR, NOT, `-` and parentheses; OR binds tighter than AND, and conditions side by side are
+    ANDed. A condition is FIELD, one of `= != < <= > >= :`, and a value of the field's type, or a
+    word (or words in quotes, in this order) of the model's name and description, or of the version's
+    number, description and card. A field that a version does not have fits no condition, `!=`
+    included, and so fits NOT of each. `FIELD:*` asks whether it has it. `:` finds a part of a text,
+    ignoring the case of A to Z, and otherwise means `=`.
+
+    Fields: name, model, version, ordinal, state, stage, aliases, kind, framework, task, architecture,
+    provider, hosted_model, creator, owner, create_time, update_time, finalize_time, size, file_count,
+    labels.KEY, model.labels.KEY, params.KEY, metrics.NAME (as its maker reported it),
+    metric(NAME, DATASET@REVISION[, SLICE]) (as it was evaluated), datasets, source.repository,
+    source.commit, base, base.uri, files.path, files.format, files.architecture, files.quantisation,
+    files.dtype, files.pickle, files.tensor_count, files.parameter_count, files.opset. A key with
+    other characters than letters, digits and `._/-` stands in quotes: `params."learning rate"`.
+    """
+    order_by: _builtins.str
+    """What comes first: create_time, update_time, finalize_time, size or metrics.NAME, and in a model
+    also version or ordinal; then `desc` if descending. Versions without it come last. Ties go by
+    age. Empty: the newest first.
+    """
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    show_deleted: _builtins.bool
+    """Whether deleted versions are found too."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of reported metrics that the entries carry, besides those that filter and order name; at
+        most 16.
+        """
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        order_by: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        metrics: _abc.Iterable[_builtins.str] | None = ...,
+        show_deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "metrics", b"metrics", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "show_deleted", b"show_deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchVersionsRequest: _TypeAlias = SearchVersionsRequest  # noqa: Y015
+
+@_typing.final
+class SearchVersionsResponse(_message.Message):
+    """Response of SearchVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Version]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___Version] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchVersionsResponse: _TypeAlias = SearchVersionsResponse  # noqa: Y015
+
+@_typing.final
 class ListFilesRequest(_message.Message):
     """Request of ListFiles."""
 

@@ -127,6 +127,11 @@ class RegistryServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
+        self.SearchVersions = channel.unary_unary(
+                '/modelkeep.v1.RegistryService/SearchVersions',
+                request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsResponse.FromString,
+                _registered_method=True)
         self.ListFiles = channel.unary_unary(
                 '/modelkeep.v1.RegistryService/ListFiles',
                 request_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListFilesRequest.SerializeToString,
@@ -367,6 +372,17 @@ class RegistryServiceServicer:
     def ListVersions(self, request, context):
         """List a model's versions, newest ordinal first. The entries leave out `spec`, `datasets`,
         `metrics` and `card`; GetVersion has them. Errors: NOT_FOUND (model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchVersions(self, request, context):
+        """Find versions within a namespace or a model by what they are: by any field of a version and of
+        its model, by labels, parameters, metrics, datasets, what is in their files, and by words. The
+        entries leave out `spec`, `datasets` and `card`, and have those `metrics` that the request names.
+        Errors: NOT_FOUND (parent), INVALID_ARGUMENT (with the column where the filter goes wrong),
+        DEADLINE_EXCEEDED (SEARCH_TOO_BROAD: no index narrows the search; the message says what would).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -617,6 +633,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ListVersions,
                     request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'SearchVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchVersions,
+                    request_deserializer=modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsResponse.SerializeToString,
             ),
             'ListFiles': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFiles,
@@ -1180,6 +1201,33 @@ class RegistryService:
             '/modelkeep.v1.RegistryService/ListVersions',
             modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsRequest.SerializeToString,
             modelkeep_dot_v1_dot_registry__service__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.RegistryService/SearchVersions',
+            modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_registry__service__pb2.SearchVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

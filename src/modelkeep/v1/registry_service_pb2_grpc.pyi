@@ -103,6 +103,13 @@ class RegistryServiceStub:
     """List a model's versions, newest ordinal first. The entries leave out `spec`, `datasets`,
     `metrics` and `card`; GetVersion has them. Errors: NOT_FOUND (model).
     """
+    SearchVersions: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.SearchVersionsRequest, _registry_service_pb2.SearchVersionsResponse]
+    """Find versions within a namespace or a model by what they are: by any field of a version and of
+    its model, by labels, parameters, metrics, datasets, what is in their files, and by words. The
+    entries leave out `spec`, `datasets` and `card`, and have those `metrics` that the request names.
+    Errors: NOT_FOUND (parent), INVALID_ARGUMENT (with the column where the filter goes wrong),
+    DEADLINE_EXCEEDED (SEARCH_TOO_BROAD: no index narrows the search; the message says what would).
+    """
     ListFiles: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListFilesRequest, _registry_service_pb2.ListFilesResponse]
     """List a sealed version's files by path. Errors: NOT_FOUND."""
     ResolveVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ResolveVersionRequest, _registry_service_pb2.ResolveVersionResponse]
@@ -252,6 +259,13 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ListVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListVersionsRequest, _registry_service_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """List a model's versions, newest ordinal first. The entries leave out `spec`, `datasets`,
     `metrics` and `card`; GetVersion has them. Errors: NOT_FOUND (model).
+    """
+    SearchVersions: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.SearchVersionsRequest, _registry_service_pb2.SearchVersionsResponse]  # type: ignore[assignment]
+    """Find versions within a namespace or a model by what they are: by any field of a version and of
+    its model, by labels, parameters, metrics, datasets, what is in their files, and by words. The
+    entries leave out `spec`, `datasets` and `card`, and have those `metrics` that the request names.
+    Errors: NOT_FOUND (parent), INVALID_ARGUMENT (with the column where the filter goes wrong),
+    DEADLINE_EXCEEDED (SEARCH_TOO_BROAD: no index narrows the search; the message says what would).
     """
     ListFiles: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListFilesRequest, _registry_service_pb2.ListFilesResponse]  # type: ignore[assignment]
     """List a sealed version's files by path. Errors: NOT_FOUND."""
@@ -501,6 +515,19 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_registry_service_pb2.ListVersionsResponse, _abc.Awaitable[_registry_service_pb2.ListVersionsResponse]]:
         """List a model's versions, newest ordinal first. The entries leave out `spec`, `datasets`,
         `metrics` and `card`; GetVersion has them. Errors: NOT_FOUND (model).
+        """
+
+    @_abc_1.abstractmethod
+    def SearchVersions(
+        self,
+        request: _registry_service_pb2.SearchVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.SearchVersionsResponse, _abc.Awaitable[_registry_service_pb2.SearchVersionsResponse]]:
+        """Find versions within a namespace or a model by what they are: by any field of a version and of
+        its model, by labels, parameters, metrics, datasets, what is in their files, and by words. The
+        entries leave out `spec`, `datasets` and `card`, and have those `metrics` that the request names.
+        Errors: NOT_FOUND (parent), INVALID_ARGUMENT (with the column where the filter goes wrong),
+        DEADLINE_EXCEEDED (SEARCH_TOO_BROAD: no index narrows the search; the message says what would).
         """
 
     @_abc_1.abstractmethod
