@@ -36,13 +36,25 @@ def gc(
 
     found = session.run(chosen, work)
     total_bytes = sum(blob.size_bytes for blob in found)
-    document = {"dry_run": dry_run, "total_bytes": total_bytes, "blobs": found}
-    output.emit(document, form, lambda: _drawn(found, total_bytes, dry_run=dry_run))
+    freed_bytes = sum(blob.freed_bytes for blob in found)
+    document = {
+        "dry_run": dry_run,
+        "total_bytes": total_bytes,
+        "freed_bytes": freed_bytes,
+        "blobs": found,
+    }
+    output.emit(document, form, lambda: _drawn(found, dry_run=dry_run))
 
 
-def _drawn(found: list[client.GarbageBlob], total_bytes: int, *, dry_run: bool) -> object:
+def _drawn(found: list[client.GarbageBlob], *, dry_run: bool) -> object:
     if not found:
         return "nothing to remove"
+    total_bytes = sum(blob.size_bytes for blob in found)
+    freed = units.size(sum(blob.freed_bytes for blob in found))
     what = f"{units.count(len(found), 'blob')}, {units.size(total_bytes)}"
-    done = f"{what} would go" if dry_run else f"{what} removed"
+    done = (
+        f"{what} would go, which would free {freed} at once"
+        if dry_run
+        else f"{what} removed, {freed} freed at once"
+    )
     return rich_console.Group(tables.garbage(found), done)

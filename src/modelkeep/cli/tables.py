@@ -182,14 +182,15 @@ def garbage(entries: Iterable[client.GarbageBlob]) -> rich_table.Table:
             cell(units.digest(one.digest), "bold"),
             cell(_namespace_of(one.name)),
             cell(units.size(one.size_bytes)),
+            cell(units.size(one.freed_bytes)),
             age(one.created_at),
             age(one.used_at),
             cell(_REASONS.get(one.reason, one.reason.value)),
         )
         for one in entries
     ]
-    headings = ("BLOB", "NAMESPACE", "SIZE", "STORED", "LAST USED", "REASON")
-    return grid.of(headings, rows, right={"SIZE"}, expendable=("STORED", "NAMESPACE"))
+    headings = ("BLOB", "NAMESPACE", "SIZE", "FREES", "STORED", "LAST USED", "REASON")
+    return grid.of(headings, rows, right={"SIZE", "FREES"}, expendable=("STORED", "NAMESPACE"))
 
 
 def _namespace_of(name: str) -> str:

@@ -221,6 +221,7 @@ def garbage_from_wire(wire: artifact_pb.GarbageBlob) -> records.GarbageBlob:
         reason=_member(records.GarbageReason, wire, "reason", "GARBAGE_REASON_"),
         created_at=instant_from_wire(wire, "create_time"),
         used_at=instant_from_wire(wire, "last_use_time"),
+        freed_bytes=wire.freed_bytes,
     )
 
 

@@ -21,6 +21,7 @@ from modelkeep.client import (
     records,
     refs,
     reservation,
+    routes,
     small_push,
     specs,
     tree,
@@ -54,6 +55,7 @@ class Order:
     kind: records.ModelKind | None = None
     bump: records.Bump | None = None
     allow_same: bool = False
+    via: routes.Via = routes.Via.AUTO
     files_at_once: int = FILES_AT_ONCE
     streams: int = DEFAULT_STREAMS
     stall_s: float = patience.DEFAULT_STALL_S
@@ -78,6 +80,7 @@ class Push:
         self._listener = order.listener
         self._pool = pool
         self._sent_bytes = 0
+        self._direct_bytes = 0
         self._limits: records.Capabilities | None = None
 
     async def run(self) -> records.PushResult:
@@ -103,6 +106,7 @@ class Push:
             sent_bytes=self._sent_bytes,
             seconds=time.monotonic() - began,
             is_new=is_new,
+            direct_bytes=self._direct_bytes,
         )
 
     async def _walk(self) -> list[tree.LocalFile]:
@@ -149,6 +153,13 @@ class Push:
 
     async def _send_missing(self, hashed: Sequence[tree.HashedFile]) -> None:
         missing = await self._missing(hashed)
+        with routes.opened(self._order.via, self._limits, self._order.stall_s) as route:
+            try:
+                await self._send_all(missing, route)
+            finally:
+                self._direct_bytes = route.direct_bytes
+
+    async def _send_all(self, missing: Sequence[tree.HashedFile], route: routes.Route) -> None:
         settings = upload.Settings(
             connection=self._registry,
             namespace=self._order.ref.namespace,
@@ -159,6 +170,8 @@ class Push:
             pool=self._pool,
             listener=self._listener,
             on_sent=self._count,
+            calls=self._registry,
+            route=route,
         )
 
         async def send_one(one: tree.HashedFile) -> None:
@@ -178,6 +191,8 @@ class Push:
         """Large files one by one, then small ones in batches."""
         limits = batching.Limits.of(self._limits) if self._limits else batching.Limits(0, 0, 0)
         small = [one for one in missing if limits.take(one.local.size_bytes)]
+        # A batch lies together in the store, and a pull asks in this order.
+        small.sort(key=lambda one: one.local.path.encode())
         yield from (
             functools.partial(send_one, one)
             for one in missing

@@ -276,7 +276,11 @@ class GarbageReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GarbageBlob:
-    """A blob that nobody needs; `used_at` is when somebody was last told that it is there."""
+    """A blob that nobody needs; `used_at` is when somebody was last told that it is there.
+
+    `freed_bytes` is what the store gets back: small blobs lie together in one object, which goes
+    with the last of them.
+    """
 
     name: str
     digest: str
@@ -284,6 +288,7 @@ class GarbageBlob:
     reason: GarbageReason
     created_at: datetime | None
     used_at: datetime | None
+    freed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,13 +308,16 @@ class Capabilities:
     max_batch_blob_bytes: int = 0
     max_batch_bytes: int = 0
     max_batch_blobs: int = 0
+    direct_transfer: bool = False
+    max_transfer_urls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult:
     """What a push did.
 
-    `sent_bytes` is what went over the wire, resent bytes counted again; `is_new` is False if the
+    `sent_bytes` is what went over the wire, resent bytes counted again; `direct_bytes` is what was
+    stored by requests straight to the store; `is_new` is False if the
     version was there with the same content, from an earlier push or one that was quicker, or, with
     a bump, because the latest release has this content.
     """
@@ -320,12 +328,14 @@ class PushResult:
     sent_bytes: int
     seconds: float
     is_new: bool
+    direct_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullResult:
     """What a pull did; `fetched_bytes` is what came over the wire.
 
+    Of these, `direct_bytes` came straight from the store.
     `files` and `total_bytes` are of the files that were wanted; `left_out` counts the others.
     """
 
@@ -336,3 +346,4 @@ class PullResult:
     fetched_bytes: int
     seconds: float
     left_out: int = 0
+    direct_bytes: int = 0

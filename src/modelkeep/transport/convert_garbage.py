@@ -67,6 +67,7 @@ def _garbage_to_wire(parent: str, blob: garbage.Garbage) -> pb.GarbageBlob:
         reason=pb.GARBAGE_REASON_UNREACHED,
         create_time=convert.timestamp_to_wire(blob.verified_at),
         last_use_time=convert.timestamp_to_wire(blob.touched_at),
+        freed_bytes=blob.freed_bytes,
     )
 
 
