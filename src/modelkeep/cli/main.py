@@ -38,6 +38,7 @@ SECTIONS = {
         "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
     },
     "Upkeep": {
+        "webhook": lazy.Verb(f"{_HERE}.webhook:webhook", "Have events posted to a URL, signed."),
         "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
         "quota": lazy.Verb(f"{_HERE}.quota:quota", "Show and set how much a namespace may take."),
         "gc": lazy.Verb(

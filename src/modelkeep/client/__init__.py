@@ -36,6 +36,7 @@ from modelkeep.client.errors import (
     NotFound,
     Refused,
     RegistryError,
+    StoreOutOfReach,
     TimedOut,
     Unauthenticated,
     Unavailable,
@@ -88,6 +89,7 @@ from modelkeep.client.records import (
 from modelkeep.client.refs import Ref
 from modelkeep.client.refs import parse as parse_ref
 from modelkeep.client.registry import Registry
+from modelkeep.client.routes import Via
 from modelkeep.client.specs import (
     BaseModel,
     BaseRelation,
@@ -104,6 +106,15 @@ from modelkeep.client.specs import (
     TensorSpec,
 )
 from modelkeep.client.sync import SyncRegistry
+from modelkeep.client.webhook_convert import is_delivery_name
+from modelkeep.client.webhook_records import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryLog,
+    DeliveryState,
+    NewSecret,
+    Webhook,
+)
 
 __all__ = [
     "DEFAULT_ENDPOINT",
@@ -124,6 +135,10 @@ __all__ = [
     "DataLoss",
     "Dataset",
     "DatasetRole",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryLog",
+    "DeliveryState",
     "Dependency",
     "DiffSide",
     "Draft",
@@ -154,6 +169,7 @@ __all__ = [
     "ModelSpec",
     "Namespace",
     "NamespaceUsage",
+    "NewSecret",
     "NotFound",
     "PickleFacts",
     "PicklePolicy",
@@ -175,6 +191,7 @@ __all__ = [
     "StageAssignment",
     "StageMove",
     "Step",
+    "StoreOutOfReach",
     "SyncRegistry",
     "TensorSpec",
     "TextChange",
@@ -187,9 +204,12 @@ __all__ = [
     "VersionDiff",
     "VersionState",
     "VersionWarning",
+    "Via",
     "Violation",
+    "Webhook",
     "connect",
     "connect_sync",
+    "is_delivery_name",
     "parse_lineage_node",
     "parse_ref",
     "read_prompt_file",

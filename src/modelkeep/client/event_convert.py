@@ -35,5 +35,12 @@ def filter_from_wire(wire: pb.EventFilter) -> event_records.EventFilter:
 
 def _fields(struct: struct_pb2.Struct) -> Mapping[str, Any]:
     """The fields as JSON has them; whole numbers are integers, as they were."""
-    plain: dict[str, Any] = json_format.MessageToDict(struct)
-    return plain
+    return {key: _exact(value) for key, value in sorted(json_format.MessageToDict(struct).items())}
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _exact(entry) for key, entry in sorted(value.items())}
+    return [_exact(entry) for entry in value] if isinstance(value, list) else value

@@ -21,10 +21,13 @@ from modelkeep.client import (
     quotas,
     records,
     refs,
+    routes,
     selection,
     specs,
+    transfer_calls,
     upkeep,
     versions,
+    webhooks,
     workers,
 )
 
@@ -41,7 +44,9 @@ class Registry(
     blobs.BlobCalls,
     upkeep.UpkeepCalls,
     batch_calls.BatchCalls,
+    transfer_calls.TransferCalls,
     events.EventCalls,
+    webhooks.WebhookCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
 
@@ -54,6 +59,7 @@ class Registry(
         kind: records.ModelKind | None = None,
         bump: records.Bump | None = None,
         allow_same: bool = False,
+        via: routes.Via = routes.Via.AUTO,
         files_at_once: int = push.FILES_AT_ONCE,
         streams: int = push.DEFAULT_STREAMS,
         stall_s: float = patience.DEFAULT_STALL_S,
@@ -71,6 +77,8 @@ class Registry(
             bump: let the server choose the version: which number of the highest release goes up.
                 If the latest release has the same content, that is answered (`is_new` is False).
             allow_same: with a bump, make a new version even then.
+            via: which way large files go: straight to the store, through the server, or whichever
+                of these works.
             files_at_once: how many files are sent at the same time.
             streams: in how many streams one large file is sent, each over a connection of its
                 own; the server may allow fewer, and all files together have no more than the
@@ -82,12 +90,14 @@ class Registry(
             BadTree: something in the folder cannot be a file of a version.
             Refused: the version exists with other content, or another push is at work on it.
             FileChanged: a file changed while it was being pushed.
+            StoreOutOfReach: files were to go straight to the store, and cannot.
             RegistryError: the registry answered anything else than success.
         """
         order = push.Order(
             ref=refs.parse_model(ref) if bump else refs.parse_version(ref),
             bump=bump,
             allow_same=allow_same,
+            via=via,
             path=None if path is None else Path(path),
             draft=draft or specs.Draft(),
             kind=kind,
@@ -107,6 +117,7 @@ class Registry(
         as_of: datetime | None = None,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        via: routes.Via = routes.Via.AUTO,
         files_at_once: int = pull.FILES_AT_ONCE,
         stall_s: float = patience.DEFAULT_STALL_S,
         listener: progress.Progress | None = None,
@@ -119,6 +130,8 @@ class Registry(
             as_of: take the version the reference meant at this aware instant.
             include: patterns as in .gitignore; only files that match one are pulled.
             exclude: patterns of files that are not; see `selection.Selection`.
+            via: which way large files come: straight from the store, through the server, or
+                whichever of these works.
             files_at_once: how many files are fetched at the same time.
             stall_s: how long to try again without progress, in seconds.
             listener: hears how far it is.
@@ -128,12 +141,14 @@ class Registry(
             InvalidRequest: a pattern is malformed.
             BadTree: the version's paths must not be written.
             DataLoss: the list of files or a file is not what its digest says.
+            StoreOutOfReach: files were to come straight from the store, and cannot.
         """
         order = pull.Order(
             ref=refs.parse_selection(ref),
             directory=Path(directory),
             as_of=as_of,
             wanted=selection.Selection(include, exclude),
+            via=via,
             files_at_once=files_at_once,
             stall_s=stall_s,
             listener=listener or progress.Progress(),

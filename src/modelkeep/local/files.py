@@ -1,5 +1,6 @@
 """Directories and secrets that belong to one user alone."""
 
+import base64
 import logging
 import os
 import secrets
@@ -40,6 +41,13 @@ def kept_secret(path: Path) -> str:
     """Read the secret of this file, made of 192 random bits the first time."""
     if not path.exists():
         write_private(path, secrets.token_hex(24))
+    return path.read_text(encoding="utf-8").strip()
+
+
+def kept_key(path: Path) -> str:
+    """Read the key of this file, 256 random bits in base64, made the first time."""
+    if not path.exists():
+        write_private(path, base64.b64encode(secrets.token_bytes(32)).decode())
     return path.read_text(encoding="utf-8").strip()
 
 

@@ -11,6 +11,7 @@ from modelkeep import allocator
 from modelkeep.local import child, errors, files, postgres, seaweed
 
 READY = "modelkeep ready on "
+_SEALING = "MODELKEEP_SECRET_KEY"
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 10
 _MARGIN_S = 5
@@ -104,6 +105,7 @@ class Server:
             "MODELKEEP_S3_PUBLIC_SECURE": "false",
             "MODELKEEP_LISTEN": self._listen,
             "MODELKEEP_DRAIN_TIMEOUT_S": str(_DRAIN_TIMEOUT_S),
+            _SEALING: self._environ.get(_SEALING) or files.kept_key(self._data / "webhook.key"),
         }
 
     def _program(self) -> child.Program:
