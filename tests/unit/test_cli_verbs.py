@@ -73,8 +73,8 @@ def test_push_and_pull_answer_the_keys_that_are_promised(
     done = run("push", str(folder), "acme/voice@1.2.0", "-o", "json")
     assert done.exit_code == 0
     document = json.loads(done.stdout)
-    promised = ["version", "files", "total_bytes", "sent_bytes", "seconds", "state", "warnings"]
-    promised += ["is_new"]
+    promised = ["version", "files", "total_bytes", "sent_bytes", "direct_bytes", "seconds"]
+    promised += ["state", "warnings", "is_new"]
     assert list(document) == promised
     assert (document["version"], document["state"]) == ("1.2.0", "ready")
     assert (document["files"], document["total_bytes"], document["sent_bytes"]) == (
@@ -84,7 +84,8 @@ def test_push_and_pull_answer_the_keys_that_are_promised(
     )
     done = run("pull", "acme/voice", str(tmp_path / "copy"), "-o", "json")
     document = json.loads(done.stdout)
-    promised = ["version", "files", "total_bytes", "fetched_bytes", "left_out", "seconds"]
+    promised = ["version", "files", "total_bytes", "fetched_bytes", "left_out", "direct_bytes"]
+    promised += ["seconds"]
     assert list(document) == promised
     assert document["fetched_bytes"] == 100_002
     assert (tmp_path / "copy" / "weights.onnx").read_bytes() == b"w" * 100_000

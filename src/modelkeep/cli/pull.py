@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from modelkeep import client
-from modelkeep.cli import allocator, output, progress, session, settings, units, values
+from modelkeep.cli import allocator, output, progress, session, settings, units, values, ways
 
 
 @click.command()
@@ -16,6 +16,7 @@ from modelkeep.cli import allocator, output, progress, session, settings, units,
 @click.option("--at", "at", metavar="TIME", help="What REF meant then (ISO 8601, UTC).")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only files that match one.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Not the files that match one.")
+@ways.option
 @output.option
 @settings.connecting
 @settings.pass_settings
@@ -28,6 +29,7 @@ def pull(
     at: str | None,
     include: Sequence[str],
     exclude: Sequence[str],
+    via: str,
     form: str,
 ) -> None:
     """Pull a version into a folder, verified.
@@ -51,6 +53,7 @@ def pull(
                 as_of=as_of,
                 include=include,
                 exclude=exclude,
+                via=client.Via(via),
                 listener=display.listener,
             )
 
@@ -65,6 +68,7 @@ def _document(pulled: client.PullResult) -> dict[str, object]:
         "total_bytes": pulled.total_bytes,
         "fetched_bytes": pulled.fetched_bytes,
         "left_out": pulled.left_out,
+        "direct_bytes": pulled.direct_bytes,
         "seconds": round(pulled.seconds, 3),
     }
 

@@ -18,6 +18,7 @@ from modelkeep.cli import (
     settings,
     tables,
     units,
+    ways,
 )
 
 _KINDS = ("model", "adapter", "pipeline")
@@ -64,6 +65,7 @@ _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
     metavar="N",
     help="Send a large file in N streams at once.",
 )
+@ways.option
 @output.option
 @settings.connecting
 @settings.pass_settings
@@ -77,6 +79,7 @@ def push(
     bump: str | None,
     allow_same: bool,
     streams: int,
+    via: str,
     form: str,
     **said: Any,
 ) -> None:
@@ -104,6 +107,7 @@ def push(
                 bump=client.Bump(bump) if bump else None,
                 allow_same=allow_same,
                 streams=streams,
+                via=client.Via(via),
                 listener=display.listener,
             )
 
@@ -141,6 +145,7 @@ def _document(pushed: client.PushResult) -> dict[str, object]:
         "files": pushed.files,
         "total_bytes": pushed.total_bytes,
         "sent_bytes": pushed.sent_bytes,
+        "direct_bytes": pushed.direct_bytes,
         "seconds": round(pushed.seconds, 3),
         "state": pushed.version.state,
         "warnings": pushed.version.warnings,

@@ -5,11 +5,22 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelkeep.client import blobs, errors, hashing, patience, progress, records, workers
+from modelkeep.client import (
+    blobs,
+    direct_download,
+    errors,
+    hashing,
+    patience,
+    progress,
+    records,
+    routes,
+    transfer_calls,
+    workers,
+)
 
 _BATCH_BYTES = 4 * 1024 * 1024
 """How much is written and hashed by one piece of work in a thread."""
@@ -18,7 +29,10 @@ _MAX_NAME_BYTES = 255
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all fetches of one pull share; `on_fetched` hears each number of bytes received."""
+    """What all fetches of one pull share; `on_fetched` hears each number of bytes received.
+
+    `calls` and `route` are for what comes straight from the store.
+    """
 
     connection: blobs.BlobCalls
     version_name: str
@@ -26,6 +40,8 @@ class Settings:
     pool: workers.Workers
     listener: progress.Progress
     on_fetched: Callable[[int], None]
+    calls: transfer_calls.TransferCalls
+    route: routes.Route
 
 
 def part_path(target: Path, digest: str) -> Path:
@@ -169,10 +185,7 @@ def _may_pass(failure: errors.RegistryError) -> bool:
 async def _read_on(sink: _Sink, file: records.File, settings: Settings) -> None:
     """Read from where the sink is to the end; what came before a failure is kept."""
     pipe = _Pipe(sink, settings.pool)
-    name = f"{settings.version_name}/files/{file.path}"
-    reading = settings.connection.read_named_blob(
-        name, offset=sink.offset, stall_s=settings.stall_s
-    )
+    reading = _source(sink.offset, file, settings)
     async with contextlib.aclosing(pipe), contextlib.aclosing(reading):
         async for block in reading:
             await pipe.take(block)
@@ -185,6 +198,14 @@ async def _read_on(sink: _Sink, file: records.File, settings: Settings) -> None:
             f"The stream of {file.path} ended at byte {sink.offset} of {file.size_bytes}.",
             reason="CUT",
         )
+
+
+def _source(offset: int, file: records.File, settings: Settings) -> AsyncGenerator[bytes, None]:
+    """The file's bytes from there on, straight from the store or through the server."""
+    name = f"{settings.version_name}/files/{file.path}"
+    if settings.route.takes(name, file.size_bytes):
+        return direct_download.read(name, offset, file.size_bytes, settings.calls, settings.route)
+    return settings.connection.read_named_blob(name, offset=offset, stall_s=settings.stall_s)
 
 
 class _Pipe:

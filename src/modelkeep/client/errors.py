@@ -122,6 +122,12 @@ class Unavailable(RegistryError):
     code = "UNAVAILABLE"
 
 
+class StoreOutOfReach(RegistryError):
+    """Bytes were to go straight to or from the store, and this machine does not reach it."""
+
+    code = "UNAVAILABLE"
+
+
 class TimedOut(Unavailable):
     """The time a call was given has passed; it may or may not have taken effect."""
 

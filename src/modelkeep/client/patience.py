@@ -17,6 +17,8 @@ _PASSING_CODES = frozenset(
 
 def is_passing(failure: errors.RegistryError) -> bool:
     """Whether the same transfer may succeed a little later."""
+    if isinstance(failure, errors.StoreOutOfReach):
+        return False
     return failure.code in _PASSING_CODES or _is_busy(failure)
 
 

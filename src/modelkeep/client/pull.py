@@ -21,6 +21,7 @@ from modelkeep.client import (
     progress,
     records,
     refs,
+    routes,
     selection,
     small_pull,
     workers,
@@ -41,6 +42,7 @@ class Order:
     directory: Path
     as_of: datetime | None = None
     wanted: selection.Selection = field(default_factory=selection.Selection)
+    via: routes.Via = routes.Via.AUTO
     files_at_once: int = FILES_AT_ONCE
     stall_s: float = patience.DEFAULT_STALL_S
     listener: progress.Progress = field(default_factory=progress.Progress)
@@ -54,6 +56,7 @@ class Pull:
         self._order = order
         self._pool = pool
         self._fetched_bytes = 0
+        self._direct_bytes = 0
 
     async def run(self) -> records.PullResult:
         """Pull, and tell what was done. A pull that was cut goes on when it is run again."""
@@ -72,6 +75,7 @@ class Pull:
             fetched_bytes=self._fetched_bytes,
             seconds=time.monotonic() - began,
             left_out=len(files) - len(wanted),
+            direct_bytes=self._direct_bytes,
         )
 
     def _wanted(
@@ -89,6 +93,18 @@ class Pull:
         return wanted
 
     async def _fetch_all(self, version: records.Version, files: Sequence[records.File]) -> None:
+        limits = await self._registry.capabilities()
+        with routes.opened(self._order.via, limits, self._order.stall_s) as route:
+            await self._fetch_by(route, version, files, batching.Limits.of(limits))
+            self._direct_bytes = route.direct_bytes
+
+    async def _fetch_by(
+        self,
+        route: routes.Route,
+        version: records.Version,
+        files: Sequence[records.File],
+        limits: batching.Limits,
+    ) -> None:
         settings = download.Settings(
             connection=self._registry,
             version_name=version.name,
@@ -96,6 +112,8 @@ class Pull:
             pool=self._pool,
             listener=self._order.listener,
             on_fetched=self._count,
+            calls=self._registry,
+            route=route,
         )
 
         async def fetch_one(file: records.File) -> None:
@@ -106,7 +124,6 @@ class Pull:
                 return
             await download.fetch(file, target, settings)
 
-        limits = batching.Limits.of(await self._registry.capabilities())
         total = sum(file.size_bytes for file in files)
         self._order.directory.mkdir(parents=True, exist_ok=True)
         self._order.listener.step_began(progress.Step.FETCH, len(files), total)

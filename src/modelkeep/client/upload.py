@@ -11,11 +11,14 @@ from modelkeep.client import (
     blobs,
     chunks,
     concurrency,
+    direct_upload,
     errors,
     filling,
     patience,
     progress,
     records,
+    routes,
+    transfer_calls,
     tree,
     upload_stream,
     workers,
@@ -31,7 +34,8 @@ _RESTARTS = 2
 class Settings:
     """What all uploads of one push share; `on_sent` hears each number of bytes sent.
 
-    `streams` is how many one file may have, `turns` bounds those of all files together.
+    `streams` is how many one file may have, `turns` bounds those of all files together; `calls` and
+    `route` are for what goes straight to the store.
     """
 
     connection: blobs.BlobCalls
@@ -43,6 +47,8 @@ class Settings:
     pool: workers.Workers
     listener: progress.Progress
     on_sent: Callable[[int], None]
+    calls: transfer_calls.TransferCalls
+    route: routes.Route
 
 
 async def send(file: tree.LocalFile, digest: str, settings: Settings) -> None:
@@ -145,6 +151,8 @@ class _Sending:
         return await self._look_up()
 
     async def _fill(self, upload: records.Upload) -> records.Upload:
+        if self._settings.route.takes(upload.name, upload.size_bytes):
+            return await self._fill_directly(upload)
         missing = filling.Filling(upload, self._settings.streams)
 
         async def stream(number: int) -> None:
@@ -154,6 +162,24 @@ class _Sending:
         if missing.streams:
             self._file.check_unchanged(os.fstat(self._descriptor))
         return await self._settings.connection.complete_upload(upload.name)
+
+    async def _fill_directly(self, upload: records.Upload) -> records.Upload:
+        settings, missing = self._settings, filling.Filling(upload, 1)
+
+        def sent(offset: int, size: int) -> None:
+            missing.sent(offset, size)
+            self.moved(missing, size)
+
+        def durable(known: records.Upload) -> None:
+            missing.learn(known.persisted_ranges)
+            self.moved(missing, 0)
+
+        source = direct_upload.Source(
+            self._file, self._descriptor, settings.pool, on_sent=sent, on_durable=durable
+        )
+        await direct_upload.send(upload, source, settings.calls, settings.route)
+        self._file.check_unchanged(os.fstat(self._descriptor))
+        return await settings.connection.complete_upload(upload.name)
 
     async def _stream(self, name: str, missing: filling.Filling, number: int) -> None:
         """Send ranges until none is left; a failure is this stream's own affair if it can be."""
