@@ -13,7 +13,7 @@ import structlog
 from modelkeep import config as configuration
 from modelkeep.admin import port, readiness, sources
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
-from modelkeep.domain import errors, garbage, limits
+from modelkeep.domain import errors, garbage, limits, quotas
 from modelkeep.outbound import posting, sealing
 from modelkeep.service import (
     artifacts,
@@ -108,7 +108,7 @@ async def running(
         )
         if "registry" in config.services:
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
-            cases = usecases.Registry.over(db, blobs, pool, _retention(config))
+            cases = usecases.Registry.over(db, blobs, pool, _retention(config), _new_quotas(config))
             grpc_server.add_registry(cases, await _page_tokens(db))
             happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
@@ -131,6 +131,14 @@ async def running(
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
     _log.info("server.stopped")
+
+
+def _new_quotas(config: Config) -> quotas.Limits:
+    """What a new namespace may take unless its maker says otherwise."""
+    stored_bytes = config.new_namespace_stored_gib * 1024 * limits.MIB
+    logical_bytes = config.new_namespace_logical_gib * 1024 * limits.MIB
+    wanted = (stored_bytes, logical_bytes, config.new_namespace_open_uploads)
+    return quotas.Limits(*(min(limit, limits.INT64_MAX) for limit in wanted))
 
 
 def _closed(grpc_server: server.Server) -> str:

@@ -165,6 +165,9 @@ class Config:
     reap_interval_s: int = 60
     scrub_mib_per_s: OrNone = OrNone(8)
     scrub_every_h: int = 168
+    new_namespace_stored_gib: OrNone = OrNone(0)
+    new_namespace_logical_gib: OrNone = OrNone(0)
+    new_namespace_open_uploads: OrNone = OrNone(0)
     event_retention_s: int = 30 * 86_400
     secret_key: SecretKeys = field(default=SecretKeys(()), repr=False)
     webhook_allowed_networks: Networks = Networks(())

@@ -1,6 +1,7 @@
 """Quotas and usage over the wire, and a caller who opens ten thousand uploads."""
 
 import asyncio
+import dataclasses
 import time
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from support import wire, wire_uploads
 
+from modelkeep import app
 from modelkeep import config as configuration
 from modelkeep.v1 import artifact_service_pb2
 from modelkeep.v1 import registry_service_pb2 as pb
@@ -74,6 +76,20 @@ async def test_quotas_are_fields_of_a_namespace_like_any_other(
     assert created.namespace.open_uploads_quota == 3
     listed = (await stubs.registry.ListNamespaces(pb.ListNamespacesRequest())).namespaces
     assert [one.open_uploads_quota for one in listed] == [2, 3]
+
+
+async def test_a_new_namespace_has_the_quotas_of_the_configuration_unless_it_states_some(
+    config: configuration.Config,
+) -> None:
+    config = dataclasses.replace(config, new_namespace_stored_gib=3, new_namespace_open_uploads=2)
+    async with app.running(config) as address, grpc.aio.insecure_channel(address) as channel:
+        stubs = wire.Stubs.over(channel)
+        created = await stubs.registry.CreateNamespace(
+            pb.CreateNamespaceRequest(
+                namespace_id="new", namespace=pb.Namespace(open_uploads_quota=9)
+            )
+        )
+        assert [getattr(created.namespace, quota) for quota in QUOTAS] == [3 << 30, 0, 9]
 
 
 @pytest.mark.parametrize("quota", QUOTAS)

@@ -30,6 +30,9 @@ class Limits:
     open_uploads: int = 0
 
 
+NONE = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a namespace takes.

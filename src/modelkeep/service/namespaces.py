@@ -14,10 +14,16 @@ from modelkeep.storage import namespaces as rows
 
 
 class Namespaces:
-    """Creates, reads and changes namespaces."""
+    """Creates, reads and changes namespaces.
 
-    def __init__(self, db: database.Database) -> None:
+    Args:
+        db: the database.
+        new_quotas: of a new namespace whose maker states none.
+    """
+
+    def __init__(self, db: database.Database, new_quotas: quotas.Limits = quotas.NONE) -> None:
         self._db = db
+        self._new_quotas = new_quotas
         self._changes = changes.Changes(db)
 
     async def create(
@@ -31,8 +37,18 @@ class Namespaces:
         policy.require(caller, policy.Action.CREATE_NAMESPACE, name)
         if any(getattr(fields, quota) for quota in quotas.FIELDS):
             policy.require(caller, policy.Action.SET_QUOTA, name)
+        whole = self._with_quotas(fields)
         return await self._changes.apply(
-            caller, once, namespaces.Namespace, functools.partial(_create, name, fields)
+            caller, once, namespaces.Namespace, functools.partial(_create, name, whole)
+        )
+
+    def _with_quotas(self, fields: namespaces.NamespaceFields) -> namespaces.NamespaceFields:
+        new = self._new_quotas
+        return dataclasses.replace(
+            fields,
+            stored_bytes_quota=fields.stored_bytes_quota or new.stored_bytes,
+            logical_bytes_quota=fields.logical_bytes_quota or new.logical_bytes,
+            open_uploads_quota=fields.open_uploads_quota or new.open_uploads,
         )
 
     async def get(self, caller: callers.Caller, name: names.NamespaceName) -> namespaces.Namespace:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from modelkeep.blobs import store
+from modelkeep.domain import quotas as quota_rules
 from modelkeep.domain import versions as version_rules
 from modelkeep.service import (
     aliases,
@@ -64,6 +65,7 @@ class Registry:
         blobs: store.BlobStore,
         pool: futures.Executor,
         retention: datetime.timedelta | None = version_rules.RETENTION,
+        new_quotas: quota_rules.Limits = quota_rules.NONE,
     ) -> Self:
         """Build them over this database and this store.
 
@@ -72,10 +74,11 @@ class Registry:
             blobs: the store.
             pool: where files are looked into.
             retention: how long a deleted version can be restored; None: until it is purged.
+            new_quotas: of a new namespace whose maker states none.
         """
         looking = inspecting.Inspecting(db, blobs, pool)
         return cls(
-            namespaces.Namespaces(db),
+            namespaces.Namespaces(db, new_quotas),
             quotas.Quotas(db),
             models.Models(db),
             versions.Versions(db, retention),
