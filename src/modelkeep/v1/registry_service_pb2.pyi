@@ -239,7 +239,8 @@ class Namespace(_message.Message):
     QuotaFailure, and with RetryInfo. For `open_uploads` it is worth waiting as long as RetryInfo
     says, because uploads end by themselves. Bytes are freed only when somebody removes something
     or raises the quota: there RetryInfo says how often at most to ask whether somebody did. A
-    quota below what is taken already is allowed; then nothing more is taken.
+    quota below what is taken already is allowed; then nothing more is taken. What CreateNamespace
+    does not state is as the server's configuration says, which is no limit unless it says one.
 
     Most bytes of blobs, each once, and of open uploads, whole. Binds StartUpload, BatchWriteBlobs
     and the file that FinalizeVersion writes for a prompt.
