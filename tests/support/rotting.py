@@ -57,3 +57,17 @@ def lose(s3: services.S3, bucket: str, content: bytes) -> str:
     key = key_of(s3, bucket, len(content))
     s3.client().remove_object(bucket, key)
     return key
+
+
+def flip_inside(s3: services.S3, bucket: str, content: bytes, at: int) -> str:
+    """Change one bit of this content in the one object that it lies in, among others; its key."""
+    for entry in s3.client().list_objects(bucket, recursive=True):
+        key = str(entry.object_name)
+        whole = s3.client().get_object(bucket, key).read()
+        begin = whole.find(content)
+        if begin >= 0:
+            place = begin + at
+            rotten = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+            s3.client().put_object(bucket, key, io.BytesIO(rotten), len(rotten))
+            return key
+    raise LookupError("no object holds it")

@@ -157,8 +157,9 @@ async def test_the_command_line_shows_and_collects(
     assert [(blob["digest"], blob["reason"]) for blob in told["blobs"]] == [(digest, "unreached")]
     shown = (await run(endpoint, "gc", "acme", "--dry-run")).splitlines()
     assert "REASON" in shown[0]
-    assert shown[-1] == "1 blob, 3 B would go"
-    assert (await run(endpoint, "gc", "acme")).splitlines()[-1] == "1 blob, 3 B removed"
+    assert shown[-1] == "1 blob, 3 B would go, which would free 3 B at once"
+    done = (await run(endpoint, "gc", "acme")).splitlines()[-1]
+    assert done == "1 blob, 3 B removed, 3 B freed at once"
     assert await run(endpoint, "gc") == "nothing to remove\n"
     upload = await wire_uploads.start(stubs, acme, b"two")
     (listed,) = json.loads(await run(endpoint, "uploads", "ls", "-o", "json"))
