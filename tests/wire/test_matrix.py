@@ -57,6 +57,8 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "model_id": "m",
         "version_id": "1.0.0",
         "ref": "none/none",
+        "from_ref": "none/none",
+        "to_ref": "none/none",
         "digest": DIGEST,
         "digests": [DIGEST],
         "blobs": [{"digest": DIGEST, "data": b"x"}],
@@ -76,7 +78,12 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "webhook": {"name": name, "url": "https://example.com/"},
         "alias": {"name": name, "version": VERSION},
     }
-    known = {field.name for field in method.input_type.fields} & values.keys()
+    known = {
+        field.name
+        for field in method.input_type.fields
+        # Some requests have a text where others have a message of that name; none of these is needed.
+        if not (field.message_type is None and isinstance(values.get(field.name), dict))
+    } & values.keys()
     kind = message_factory.GetMessageClass(method.input_type)
     return kind(**{field: values[field] for field in known})
 
