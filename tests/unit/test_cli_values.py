@@ -36,6 +36,35 @@ def test_parameters_are_typed(text: str, value: values.Scalar) -> None:
     assert type(typed) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("1024", 1024),
+        ("7B", 7),
+        ("3kB", 3000),
+        ("1.5 TB", 1_500_000_000_000),
+        ("500GiB", 500 << 30),
+        ("2tib", 2 << 40),
+        ("0.5KiB", 512),
+        ("none", 0),
+    ],
+)
+def test_limits_of_bytes_are_read_in_any_unit(text: str, size_bytes: int) -> None:
+    assert values.limit(text, values.size_bytes) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "5XiB", "5iB", "-1", "1e3", "0", "0.4B", "9999PiB"])
+def test_what_is_no_limit_of_bytes_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="none"):
+        values.limit(text, values.size_bytes)
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "-3", "0", "9" * 19, "9" * 9999])
+def test_what_is_no_limit_of_uploads_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        values.limit(text, values.whole)
+
+
 def test_a_whole_number_too_large_for_the_wire_is_a_figure() -> None:
     assert values.typed(str(2**63)) == float(2**63)
 
