@@ -33,9 +33,7 @@ _DONE = {
 @click.command()
 @click.argument("model")
 @click.option("--alias", default="", metavar="ALIAS", help="Only moves of this alias.")
-@click.option(
-    "--stage", default="", type=click.Choice(_STAGES), help="Only moves into and out of this stage."
-)
+@click.option("--stage", type=click.Choice(_STAGES), help="Only moves into and out of this stage.")
 @click.option("--version", default="", metavar="VERSION", help="Only what happened to it: 1.2.0.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @output.option
@@ -47,7 +45,7 @@ def history(
     *,
     model: str,
     alias: str,
-    stage: str,
+    stage: str | None,
     version: str,
     limit: int,
     form: str,
@@ -56,7 +54,7 @@ def history(
 
     async def work(registry: client.Registry) -> tuple[list[client.HistoryEntry], bool]:
         taken: list[client.HistoryEntry] = []
-        async for entry in registry.history(model, alias=alias, stage=stage, version=version):
+        async for entry in registry.history(model, alias=alias, stage=stage or "", version=version):
             if len(taken) == limit:
                 return taken, True
             taken.append(entry)

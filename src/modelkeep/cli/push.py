@@ -34,7 +34,7 @@ _RELATIONS = tuple(str(relation) for relation in client.BaseRelation)[1:]
 )
 @click.option(
     "--bump",
-    type=click.Choice(list(client.Bump)),
+    type=click.Choice([str(bump) for bump in client.Bump]),
     help="Let the server choose the version: the highest release with this number raised.",
 )
 @click.option(
