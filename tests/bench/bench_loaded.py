@@ -240,7 +240,7 @@ async def _cut(running: rig.Rig, size: Size) -> report.Figure:
         client.connect(proxy.endpoint) as through,
     ):
         proxy.cut_after(size.size_mib * _MIB * 9 // 10)
-        pushed = await through.push(source, f"{_NAMESPACE}/cut@1.0.0")
+        pushed = await through.push(source, f"{_NAMESPACE}/cut@1.0.0", via=client.Via.SERVER)
     return report.Figure(
         name="loaded_cut",
         title=f"sent again, {size.size_mib} MiB cut at 90 %",

@@ -73,7 +73,9 @@ async def test_a_push_outlives_twenty_killed_servers_and_sends_no_durable_byte_a
         relay = Relay(config, proxy, stack)
         serving = await relay.hand_over()
         proxy.hold_after(held_before(1))
-        push = asyncio.create_task(registry.push(source, "acme/voice@1.0.0", streams=1))
+        push = asyncio.create_task(
+            registry.push(source, "acme/voice@1.0.0", streams=1, via=client.Via.SERVER)
+        )
         passed = 0
         for kill in range(1, KILLS + 1):
             await proxy.until_held()

@@ -64,7 +64,8 @@ async def test_stalled_streams_lose_their_memory_and_another_client_goes_on(
         assert await server.figure("modelkeep_upload_memory_used_bytes") == 4 * PART
         assert await server.figure("modelkeep_rpc_in_flight", method="WriteUpload") == STALLED
         pushed, *ends = await asyncio.gather(
-            registry.push(source, "acme/voice@1.0.0"), *(ended(stream) for stream in streams)
+            registry.push(source, "acme/voice@1.0.0", via=client.Via.SERVER),
+            *(ended(stream) for stream in streams),
         )
         grown = psutil.Process(server.process.pid).memory_info().rss - rss
         assert await server.figure("modelkeep_upload_memory_used_bytes") == 0

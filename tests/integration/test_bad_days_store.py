@@ -36,7 +36,9 @@ async def test_a_push_outlives_the_store_and_then_the_database(
     ):
         proxy.hold_after(PART + 4 * MIB)
         push = asyncio.create_task(
-            registry.push(source, "acme/died@1.0.0", listener=notes, streams=1)
+            registry.push(
+                source, "acme/died@1.0.0", listener=notes, streams=1, via=client.Via.SERVER
+            )
         )
         await proxy.until_held()
         await pushing.until_durable(database_url, 1)
@@ -72,7 +74,9 @@ async def test_a_full_disk_is_said_and_the_push_goes_on_when_there_is_room(
     ):
         proxy.hold_after(PART + 4 * MIB)
         push = asyncio.create_task(
-            registry.push(source, "acme/full@1.0.0", listener=notes, streams=1)
+            registry.push(
+                source, "acme/full@1.0.0", listener=notes, streams=1, via=client.Via.SERVER
+            )
         )
         await proxy.until_held()
         await pushing.until_durable(deployment.postgres.url, 1)
@@ -82,7 +86,7 @@ async def test_a_full_disk_is_said_and_the_push_goes_on_when_there_is_room(
             push.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await push
-        pushed = await registry.push(source, "acme/full@1.0.0")
+        pushed = await registry.push(source, "acme/full@1.0.0", via=client.Via.SERVER)
         await registry.pull("acme/full@1.0.0", tmp_path / "copy")
     assert pushed.sent_bytes == source.stat().st_size - PART
     assert (tmp_path / "copy" / "model.bin").read_bytes() == source.read_bytes()
@@ -123,7 +127,9 @@ async def test_a_store_that_sleeps_makes_clients_wait_and_no_memory_grow(
         client.connect(server.endpoint) as registry,
     ):
         pushes = [
-            asyncio.create_task(registry.push(source, f"acme/slept-{number}@1.0.0"))
+            asyncio.create_task(
+                registry.push(source, f"acme/slept-{number}@1.0.0", via=client.Via.SERVER)
+            )
             for number, source in enumerate(sources)
         ]
         await until_received(server, 8 * MIB)
