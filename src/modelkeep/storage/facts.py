@@ -1,5 +1,6 @@
 """Rows of facts: what is inside the namespace's blobs."""
 
+import json
 from collections.abc import Sequence
 
 from modelkeep.domain import inspections, pages
@@ -15,12 +16,21 @@ AND f.digest IS NULL"""
 FIND_PICKLES = """
 SELECT digest, CASE WHEN pickle_verdict <> 'none' THEN facts END AS facts FROM blob_facts
 WHERE namespace_id = $1 AND digest = ANY($2::bytea[]) AND rules >= $3"""
-# The blob is held: it cannot be collected between this statement's look at it and its end.
+# The blobs are held: none can be collected between this statement's look at it and its end. They
+# come in one order, so that two who find the same never wait for each other in a ring.
 INSERT = """
 INSERT INTO blob_facts (namespace_id, digest, rules, format, tensor_count, parameter_count, dtypes,
 architecture, quantisation, opset, pickle_verdict, facts)
-SELECT namespace_id, digest, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM blob
-WHERE namespace_id = $1 AND digest = $2 FOR KEY SHARE
+SELECT $1, digest, $3, format, tensor_count, parameter_count,
+ARRAY(SELECT json_array_elements_text(dtypes)), architecture, quantisation, opset, pickle_verdict,
+facts FROM (
+    SELECT found.* FROM unnest($2::bytea[], $4::text[], $5::bigint[], $6::bigint[], $7::json[],
+        $8::text[], $9::text[], $10::bigint[], $11::text[], $12::json[])
+    AS found (digest, format, tensor_count, parameter_count, dtypes, architecture, quantisation,
+        opset, pickle_verdict, facts)
+    ORDER BY found.digest) AS found
+CROSS JOIN LATERAL (
+    SELECT FROM blob b WHERE b.namespace_id = $1 AND b.digest = found.digest FOR KEY SHARE) AS held
 ON CONFLICT (namespace_id, digest) DO UPDATE SET rules = EXCLUDED.rules, format = EXCLUDED.format,
 tensor_count = EXCLUDED.tensor_count, parameter_count = EXCLUDED.parameter_count,
 dtypes = EXCLUDED.dtypes, architecture = EXCLUDED.architecture,
@@ -54,11 +64,11 @@ async def find_pickles(
 async def insert_all(
     connection: database.Connection, namespace_id: int, found: Sequence[tuple[str, facts.Facts]]
 ) -> None:
-    """Keep what was found, by digest; blobs that are gone are left out."""
-    # In one order, so that two who find the same never wait for each other in a ring.
-    await connection.executemany(
-        INSERT, [_row(namespace_id, digest, fact) for digest, fact in sorted(found, key=_digest)]
-    )
+    """Keep what was found, by digest, each once; blobs that are gone are left out."""
+    if not found:
+        return
+    digests, *columns = zip(*(_row(digest, fact) for digest, fact in found), strict=True)
+    await connection.execute(INSERT, namespace_id, digests, facts.RULES, *columns)
 
 
 async def list_page(
@@ -69,19 +79,13 @@ async def list_page(
     return pages.page_of([(row["path"], _file_from_row(row)) for row in rows], page.size)
 
 
-def _digest(entry: tuple[str, facts.Facts]) -> str:
-    return entry[0]
-
-
-def _row(namespace_id: int, digest: str, found: facts.Facts) -> tuple[object, ...]:
+def _row(digest: str, found: facts.Facts) -> tuple[object, ...]:
     return (
-        namespace_id,
         codec.digest_bytes(digest),
-        facts.RULES,
         found.format,
         found.tensor_count,
         found.parameter_count,
-        list(found.dtypes),
+        json.dumps(found.dtypes),
         found.architecture,
         found.quantisation,
         found.opset,
