@@ -16,6 +16,7 @@ SECTIONS = {
     "Look": {
         "show": lazy.Verb(f"{_HERE}.show:show", "Show a namespace, a model or a version."),
         "ls": lazy.Verb(f"{_HERE}.listing:ls", "List namespaces, models or versions."),
+        "search": lazy.Verb(f"{_HERE}.search:search", "Find versions by what they are."),
         "resolve": lazy.Verb(f"{_HERE}.resolve:resolve", "Tell which version a reference means."),
         "diff": lazy.Verb(f"{_HERE}.diff:diff", "Tell what lies between two versions."),
         "history": lazy.Verb(f"{_HERE}.history:history", "Tell who did what to a model, and why."),

@@ -57,7 +57,7 @@ def versions(entries: Iterable[client.Version]) -> rich_table.Table:
             cell(str(one.ordinal)),
             stage(one.stage),
             cell(", ".join(one.aliases), "magenta"),
-            cell(one.state, _STATE_STYLES.get(one.state, "")),
+            state(one),
             cell(f"{one.file_count:,}"),
             cell(units.size(one.total_bytes)),
             age(one.created_at),
@@ -225,6 +225,11 @@ def pairs(rows: Iterable[tuple[str, str | text.Text]]) -> rich_table.Table:
 def stage(name: str) -> text.Text:
     """A stage in its colour."""
     return cell(name, _STAGE_STYLES.get(name, ""))
+
+
+def state(version: client.Version) -> text.Text:
+    """A version's state in its colour."""
+    return cell(version.state, _STATE_STYLES.get(version.state, ""))
 
 
 def cell(value: str, style: str = "") -> text.Text:

@@ -22,6 +22,7 @@ from modelkeep.client import (
     records,
     refs,
     routes,
+    searching,
     selection,
     specs,
     transfer_calls,
@@ -33,6 +34,7 @@ from modelkeep.client import (
 
 
 class Registry(
+    searching.SearchCalls,
     namespaces.NamespaceCalls,
     quotas.QuotaCalls,
     models.ModelCalls,

@@ -116,6 +116,7 @@ class SyncRegistry:
     get_version = _blocking(registry.Registry.get_version)
     list_versions = _iterating(registry.Registry.list_versions)
     list_files = _iterating(registry.Registry.list_files)
+    search = _iterating(registry.Registry.search)
     resolve = _blocking(registry.Registry.resolve)
     update_version = _blocking(registry.Registry.update_version)
     update_draft = _blocking(registry.Registry.update_draft)
