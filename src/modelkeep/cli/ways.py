@@ -6,8 +6,8 @@ from modelkeep import client
 
 option = click.option(
     "--via",
-    type=click.Choice(list(client.Via)),
-    default=client.Via.AUTO,
+    type=click.Choice([way.value for way in client.Via]),
+    default=client.Via.AUTO.value,
     show_default=True,
     help="Which way large files go: straight to or from the store, or through the server.",
 )
