@@ -13,6 +13,10 @@ from modelkeep.domain import errors
 from modelkeep.storage import (
     aliases,
     blob_use,
+    deliveries,
+    delivering,
+    event_compacting,
+    event_log,
     diffs,
     files,
     garbage,
@@ -57,6 +61,15 @@ async def test_postgres_accepts_every_statement(database_url: str) -> None:
 
 
 HOT = {
+    "poll the event log": event_log.FIND_MOVED,
+    "read the event log": event_log.READ_AFTER,
+    "find old events": event_compacting.LIST_OLD,
+    "find what may be compacted": event_compacting.FIND_CUT,
+    "find webhooks behind": delivering.LIST_BEHIND,
+    "claim a delivery": delivering.CLAIM,
+    "plan deliveries": delivering.PLAN,
+    "promote a delivery": deliveries.PROMOTE,
+    "list deliveries": deliveries.LIST,
     "get version": versions.GET,
     "resolve alias": resolving.BY_ALIAS,
     "resolve stage": resolving.BY_STAGE,
@@ -122,6 +135,16 @@ INSERT INTO audit_event (namespace_id, seq, occurred_at, actor, client, request_
     resource, after, prev_hash, hash)
 SELECT 1, n, now(), 'x', 'x', 'x', 'alias.set', 'namespaces/n1/models/m' || n % 500 || '/aliases/a',
     '{}', sha256('0'), sha256('0') FROM generate_series(1, 20000) n;
+INSERT INTO event_counter (namespace_id, last_seq, last_hash) SELECT 1, 20000, sha256('');
+INSERT INTO event_log (namespace_id, seq, occurred_at, action, resource, payload)
+SELECT 1, n, now(), 'model.updated', 'r' || n % 100, '{}' FROM generate_series(1, 20000) n;
+INSERT INTO webhook (uid, namespace_id, url, description, filter, secret, cursor_seq, creator)
+SELECT lpad(n::text, 16, '0'), 1, '', '', '{}', '', 20000, 'x' FROM generate_series(1, 3) n;
+INSERT INTO webhook_delivery (webhook_id, seq, action, resource, state, finished_at)
+SELECT 1, n, 'a', 'r' || n % 100, 'delivered', now() FROM generate_series(1, 19000) n;
+INSERT INTO webhook_delivery (webhook_id, seq, action, resource, state, next_attempt_at)
+SELECT 1, n, 'a', 'r' || n % 100, 'pending', CASE WHEN n <= 19100 THEN now() END
+FROM generate_series(19001, 20000) n;
 ALTER TABLE version_file DISABLE TRIGGER USER;
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
 SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_series(0, 19999) n;

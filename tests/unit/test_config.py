@@ -1,5 +1,7 @@
 """Unknown, missing and malformed settings are refused by name."""
 
+import base64
+
 import pytest
 
 from modelkeep import config
@@ -149,3 +151,22 @@ def test_secrets_stay_out_of_the_representation() -> None:
     assert "secret@" not in shown
     assert "hidden" not in shown
     assert "access" not in shown.replace("s3_access", "")
+
+
+def test_secret_keys_are_read_and_never_shown() -> None:
+    first, second = (base64.b64encode(letter * 32).decode() for letter in (b"a", b"b"))
+    chosen = config.from_environ(COMPLETE | {"MODELKEEP_SECRET_KEY": f"{first}, {second}"})
+    assert chosen.secret_key == (b"a" * 32, b"b" * 32)
+    assert "aaaa" not in repr(chosen)
+    for bad in ("", "short-secret", first[:-8], f"{first},", "!" * 44):
+        with pytest.raises(config.ConfigError, match="MODELKEEP_SECRET_KEY") as refused:
+            config.from_environ(COMPLETE | {"MODELKEEP_SECRET_KEY": bad})
+        assert not bad or bad not in str(refused.value)
+
+
+def test_networks_are_read() -> None:
+    key = "MODELKEEP_WEBHOOK_ALLOWED_NETWORKS"
+    chosen = config.from_environ(COMPLETE | {key: "10.1.0.0/16, fd00::/8"})
+    assert list(map(str, chosen.webhook_allowed_networks)) == ["10.1.0.0/16", "fd00::/8"]
+    with pytest.raises(config.ConfigError, match=key):
+        config.from_environ(COMPLETE | {key: "10.1.0.1/16"})
