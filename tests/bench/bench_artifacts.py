@@ -27,6 +27,7 @@ BUCKET = "bench-direct"
 _PARALLEL = 3
 _BLOCK_BYTES = MIB
 _UPLOAD_TARGET, _DOWNLOAD_TARGET, _RSS_TARGET_MIB = 0.7, 0.4, 300
+_DIRECT_TARGET = 0.95
 _TITLES = {"seaweedfs": "SeaweedFS", "minio": "MinIO"}
 
 
@@ -117,24 +118,51 @@ class Bench:
     push: Measured = field(default_factory=Measured)
     download: Measured = field(default_factory=Measured)
     repush: Measured = field(default_factory=Measured)
+    send: Measured = field(default_factory=Measured)
+    fetch: Measured = field(default_factory=Measured)
     sent_bytes: list[int] = field(default_factory=list)
     cpu_s: dict[str, list[float]] = field(default_factory=dict)
 
     async def round(self, number: int) -> None:
         """Each measure once, ours and the peer's taking turns at being first."""
-        ref = f"bench-{number}/weights"
-        await self._both(number, lambda: self._push(ref), self._direct_upload)
-        await self._both(number, lambda: self._pull(ref), self._direct_download)
+        ref, straight = f"bench-{number}/weights", f"straight-{number}/weights"
+        await self._each(
+            number, lambda: self._push(ref), self._direct_upload, lambda: self._send(straight)
+        )
+        await self._each(
+            number, lambda: self._pull(ref), self._direct_download, lambda: self._fetch(straight)
+        )
         await self._repush(ref)
 
-    async def _both(self, number: int, *sides: Callable[[], Awaitable[None]]) -> None:
+    async def _each(self, number: int, *sides: Callable[[], Awaitable[None]]) -> None:
         for side in sides if number % 2 else reversed(sides):
             await side()
+
+    async def _send(self, ref: str) -> None:
+        """Push by URLs of the store; the server reads all back before this ends."""
+        watch = Stopwatch()
+        with self._cpu("direct_upload"):
+            pushed = await self.registry.push(
+                self.path, f"{ref}@1.0.0", via=client.Via.STORE, listener=watch
+            )
+        if pushed.direct_bytes != pushed.total_bytes:
+            raise RuntimeError("the push did not go straight to the store")
+        self.send.ours.append(watch.took_s[client.Step.SEND])
+
+    async def _fetch(self, ref: str) -> None:
+        """Pull by URLs of the store."""
+        with _directory(self.path.parent / "fetched") as target, self._cpu("direct_download"):
+            pulled = await self.registry.pull(f"{ref}@1.0.0", target, via=client.Via.STORE)
+        if pulled.direct_bytes != pulled.total_bytes:
+            raise RuntimeError("the pull did not come straight from the store")
+        self.fetch.ours.append(pulled.seconds)
 
     async def _push(self, ref: str) -> None:
         watch = Stopwatch()
         with self._cpu("upload"):
-            pushed = await self.registry.push(self.path, f"{ref}@1.0.0", listener=watch)
+            pushed = await self.registry.push(
+                self.path, f"{ref}@1.0.0", via=client.Via.SERVER, listener=watch
+            )
         if pushed.sent_bytes != pushed.total_bytes:
             raise RuntimeError("the push did not send the whole file")
         self.upload.ours.append(watch.took_s[client.Step.SEND])
@@ -144,16 +172,18 @@ class Bench:
         took_s = await _timed(self.direct.upload)
         self.upload.peer.append(took_s)
         self.push.peer.append(took_s)
+        self.send.peer.append(took_s)
 
     async def _pull(self, ref: str) -> None:
         with _directory(self.path.parent / "pulled") as target, self._cpu("download"):
-            pulled = await self.registry.pull(f"{ref}@1.0.0", target)
+            pulled = await self.registry.pull(f"{ref}@1.0.0", target, via=client.Via.SERVER)
         self.download.ours.append(pulled.seconds)
 
     async def _direct_download(self) -> None:
         with _directory(self.path.parent / "got") as target:
             took_s = await _timed(lambda: self.direct.download(target / "file"))
         self.download.peer.append(took_s)
+        self.fetch.peer.append(took_s)
 
     async def _repush(self, ref: str) -> None:
         self.repush.peer.append(await _timed(lambda: digest_of(self.path)))
@@ -191,6 +221,20 @@ class Bench:
                 title=f"Download of one file, verified, {title}",
                 target=_DOWNLOAD_TARGET,
                 details=common | {"server_cpu_s": self.cpu_s["download"]},
+            ),
+            self.send.figure(
+                size,
+                name=f"direct_upload_{store}",
+                title=f"Upload straight to the store, verified, {title}",
+                target=_DIRECT_TARGET,
+                details=common | {"server_cpu_s": self.cpu_s["direct_upload"]},
+            ),
+            self.fetch.figure(
+                size,
+                name=f"direct_download_{store}",
+                title=f"Download straight from the store, verified, {title}",
+                target=_DIRECT_TARGET,
+                details=common | {"server_cpu_s": self.cpu_s["direct_download"]},
             ),
             self.repush.figure(
                 size,

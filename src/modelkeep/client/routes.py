@@ -29,8 +29,7 @@ class Route:
     """What all files of one push or pull know of the way to the store.
 
     The first failure closes the way for all of them, and the rest goes through the server; unless
-    the way is strict: then one that never worked is an error at once, and one that has worked is
-    tried again.
+    the way is strict: then one that leads nowhere is an error at once, any other is tried again.
 
     Args:
         line: the way to the store; None if nothing is to go there.
@@ -86,8 +85,8 @@ class Route:
             return errors.Unavailable(
                 f"{said}; the rest goes through the server.", reason="STORE_BYPASSED"
             )
-        if self._has_worked:
-            return errors.Unavailable(f"{said} any more.", reason="STORE_UNAVAILABLE")
+        if self._has_worked or (isinstance(why, store_errors.StoreAway) and why.was_reached):
+            return errors.Unavailable(f"{said} at present.", reason="STORE_UNAVAILABLE")
         return errors.StoreOutOfReach(
             f"{said}; use --via server, or see to it that this machine reaches the store there.",
             reason="STORE_OUT_OF_REACH",

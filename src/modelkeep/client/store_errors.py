@@ -2,7 +2,11 @@
 
 
 class StoreAway(Exception):
-    """The store does not answer, or cannot serve now."""
+    """The store does not answer, or cannot serve now; `was_reached` if it was connected to."""
+
+    def __init__(self, why: str, *, was_reached: bool = True) -> None:
+        super().__init__(why)
+        self.was_reached = was_reached
 
 
 class StoreRefusal(Exception):

@@ -20,6 +20,11 @@ from modelkeep.client import store_errors, transfer_calls
 _BLOCK_BYTES = 1024 * 1024
 _CONNECT_TIMEOUT_S = 3.0
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
+_UNREACHED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.SSLError,
+)
 _ANSWER_BYTES = 16 * 1024
 _R = TypeVar("_R")
 
@@ -106,7 +111,10 @@ class StoreLine:
             text = answer.read(_ANSWER_BYTES)
             answer.close()
         except (urllib3.exceptions.HTTPError, OSError) as failure:
-            raise store_errors.StoreAway(_reason(failure)) from None  # its text may have the URL
+            was_reached = not isinstance(failure, _UNREACHED)
+            raise store_errors.StoreAway(
+                _reason(failure), was_reached=was_reached
+            ) from None  # its text may have the URL
         found = _CODE.search(text)
         refusal = store_errors.StoreRefusal(answer.status, found[1].decode() if found else "")
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
