@@ -1,11 +1,14 @@
 """Watch and ListEvents over the wire: where they start, what fits, how they refuse."""
 
 import asyncio
+import json
+import signal
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-from support import happening, wire
+from support import happening, services, wire
 
 from modelkeep import client
 from modelkeep.v1 import event_service_pb2 as pb
@@ -159,6 +162,38 @@ async def test_the_sdk_watches_and_lists(stubs: wire.Stubs, endpoint: str) -> No
         assert listed[2].before is None
         watched = await first_of(sdk.watch(namespace, after_sequence=2), 2)
         assert watched == listed[2:]
+
+
+async def test_the_command_line_watches_until_it_is_interrupted(
+    stubs: wire.Stubs, endpoint: str
+) -> None:
+    model = await stubs.new_model()
+    namespace = model.split("/")[1]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "modelkeep", "watch", namespace, "--after", "0", "-o", "json"),
+        env=services.clean_environ(MODELKEEP_ENDPOINT=endpoint),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(30):
+            lines = [await process.stdout.readline() for _ in range(2)]
+            await stubs.draft(model)
+            lines.append(await process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    shown = [json.loads(line) for line in lines]
+    assert [event["action"] for event in shown] == [
+        "namespace.created",
+        "model.created",
+        "version.created",
+    ]
+    assert shown[2]["after"]["ordinal"] == 1
+    assert process.returncode == 0
+    assert said.decode().strip() == "to go on: --after 3"
 
 
 async def first_of(events: AsyncIterator[client.Event], count: int) -> list[client.Event]:

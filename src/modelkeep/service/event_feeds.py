@@ -158,6 +158,10 @@ class Feeds:
                 _log.warning("events.poll_failed", error=error.message)
             self.failing = True
             return False
+        except Exception:  # noqa: BLE001 - one broken look must not leave all watchers in silence
+            _log.exception("events.poll_broken")
+            self.failing = True
+            return False
         self.failing = False
         return moved
 
