@@ -24,16 +24,25 @@ class Chunk:
 
 
 async def read(
-    descriptor: int, start: int, end: int, chunk_bytes: int, pool: workers.Workers
+    descriptor: int,
+    start: int,
+    end: int,
+    chunk_bytes: int,
+    pool: workers.Workers,
+    *,
+    origin: int = 0,
 ) -> AsyncGenerator[Chunk, None]:
-    """The bytes [start, end) of an open file in order; a shorter chunk means the file ended."""
+    """The bytes [start, end) in order; a shorter chunk means the file ended.
+
+    They are counted from the byte `origin` of the open file.
+    """
     ahead: collections.deque[asyncio.Future[Chunk]] = collections.deque()
     offset = start
     try:
         while ahead or offset < end:
             while offset < end and len(ahead) < READ_AHEAD:
                 size = min(chunk_bytes, end - offset)
-                ahead.append(pool.submit(_reading(descriptor, offset, size)))
+                ahead.append(pool.submit(_reading(descriptor, offset, size, origin)))
                 offset += size
             chunk = await asyncio.shield(ahead[0])
             ahead.popleft()
@@ -43,9 +52,9 @@ async def read(
         await asyncio.gather(*ahead, return_exceptions=True)
 
 
-def _reading(descriptor: int, offset: int, size: int) -> Callable[[], Chunk]:
+def _reading(descriptor: int, offset: int, size: int, origin: int) -> Callable[[], Chunk]:
     def work() -> Chunk:
-        content = os.pread(descriptor, size, offset)
+        content = os.pread(descriptor, size, origin + offset)
         return Chunk(offset, content, google_crc32c.value(content))
 
     return work

@@ -44,7 +44,8 @@ class Source:
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes [start, end) of the file, never much of them at once; for a thread."""
         while start < end:
-            piece = os.pread(self.descriptor, min(_PIECE_BYTES, end - start), start)
+            size = min(_PIECE_BYTES, end - start)
+            piece = os.pread(self.descriptor, size, self.file.start + start)
             if not piece:
                 raise tree.changed(self.file.path)
             yield piece

@@ -40,7 +40,7 @@ async def digest_local(
     with file.source.open("rb", buffering=0) as opened:
         descriptor = opened.fileno()
         running = hashlib.sha256()
-        read = await _absorb(descriptor, file.size_bytes, running, pool, on_bytes)
+        read = await _absorb(descriptor, file.size_bytes, running, pool, on_bytes, start=file.start)
         if read != file.size_bytes:
             raise tree.changed(file.path)
         file.check_unchanged(os.fstat(descriptor))
@@ -70,14 +70,17 @@ async def _absorb(
     running: Hash,
     pool: workers.Workers,
     on_bytes: Callable[[int], None],
+    *,
+    start: int = 0,
 ) -> int:
+    """Hash `size_bytes` from `start` on; answers how many there were."""
     offset = 0
     while offset < size_bytes:
         end = min(offset + PIECE_BYTES, size_bytes)
-        reached = await pool.submit(_piece(descriptor, offset, end, running))
-        if reached == offset:
+        reached = await pool.submit(_piece(descriptor, start + offset, start + end, running))
+        if reached == start + offset:
             break
-        offset = reached
+        offset = reached - start
         on_bytes(offset)
     return offset
 

@@ -67,7 +67,7 @@ def _listed(one: tree.HashedFile) -> records.File:
         path=one.local.path,
         digest=one.digest,
         size_bytes=one.local.size_bytes,
-        media_type=media_types.of_path(one.local.path),
+        media_type=one.local.media_type or media_types.of_path(one.local.path),
     )
 
 
@@ -79,14 +79,20 @@ class Push:
         self._order = order
         self._listener = order.listener
         self._pool = pool
+        self._began = time.monotonic()
         self._sent_bytes = 0
         self._direct_bytes = 0
         self._limits: records.Capabilities | None = None
 
     async def run(self) -> records.PushResult:
         """Push, and tell what was done. Every failure leaves what a later push goes on from."""
-        began = time.monotonic()
-        hashed = await self._hash(await self._walk())
+        return await self.run_hashed(await self.hash(await self._walk()))
+
+    async def run_hashed(self, hashed: Sequence[tree.HashedFile]) -> records.PushResult:
+        """Push these files instead of what is at the order's path; see `run`."""
+        if hashed and self._limits is None:
+            self._limits = await self._registry.capabilities()
+            _check_limits([one.local for one in hashed], self._limits)
         files = [_listed(one) for one in hashed]
         sealed = await reservation.reserve(self._registry, self._order, files)
         self._order = dataclasses.replace(self._order, ref=refs.parse(sealed.name))
@@ -104,7 +110,7 @@ class Push:
             files=sealed.file_count,
             total_bytes=sealed.total_bytes,
             sent_bytes=self._sent_bytes,
-            seconds=time.monotonic() - began,
+            seconds=time.monotonic() - self._began,
             is_new=is_new,
             direct_bytes=self._direct_bytes,
         )
@@ -119,7 +125,8 @@ class Push:
         _check_limits(files, self._limits)
         return files
 
-    async def _hash(self, files: Sequence[tree.LocalFile]) -> list[tree.HashedFile]:
+    async def hash(self, files: Sequence[tree.LocalFile]) -> list[tree.HashedFile]:
+        """The files with their digests, by path; FileChanged if one is not as it was seen."""
         hashed: list[tree.HashedFile] = []
 
         async def hash_one(file: tree.LocalFile) -> None:

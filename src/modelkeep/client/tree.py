@@ -13,16 +13,25 @@ SKIPPED_FOLDERS = frozenset({".git", "__pycache__"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalFile:
-    """A file to push: where it is, its path in the version, and how it was when it was seen."""
+    """A file to push: where it is, its path in the version, and how it was when it was seen.
+
+    Its bytes may be a part of what is at `source`: `start` is where they begin there, and
+    `source_bytes` how large that is (None: nothing else is in it). `media_type` is empty if
+    the path is to tell.
+    """
 
     source: Path
     path: str
     size_bytes: int
     mtime_ns: int
+    start: int = 0
+    source_bytes: int | None = None
+    media_type: str = ""
 
     def check_unchanged(self, status: os.stat_result) -> None:
         """Raise FileChanged if the file is no longer the one that was seen."""
-        if (status.st_size, status.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
+        seen = self.size_bytes if self.source_bytes is None else self.source_bytes
+        if (status.st_size, status.st_mtime_ns) != (seen, self.mtime_ns):
             raise changed(self.path)
 
 
@@ -40,8 +49,8 @@ def content_of(file: LocalFile) -> bytes:
     Raises:
         FileChanged: the file is not as it was seen.
     """
-    with file.source.open("rb") as opened:
-        content = opened.read(file.size_bytes + 1)
+    with file.source.open("rb", buffering=0) as opened:
+        content = os.pread(opened.fileno(), file.size_bytes, file.start)
         file.check_unchanged(os.fstat(opened.fileno()))
     if len(content) != file.size_bytes:
         raise changed(file.path)

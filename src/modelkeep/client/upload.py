@@ -225,7 +225,14 @@ class _Sending:
 
     async def _read(self, start: int, end: int) -> AsyncGenerator[chunks.Chunk, None]:
         settings = self._settings
-        reading = chunks.read(self._descriptor, start, end, settings.chunk_bytes, settings.pool)
+        reading = chunks.read(
+            self._descriptor,
+            start,
+            end,
+            settings.chunk_bytes,
+            settings.pool,
+            origin=self._file.start,
+        )
         reached = start
         async with contextlib.aclosing(reading):
             async for chunk in reading:
