@@ -43,9 +43,9 @@ def watch(  # noqa: PLR0917 - click passes all by name
     until_now: bool,
     form: str,
 ) -> None:
-    """Follow what happens in NAMESPACE, one line an event, until Ctrl-C.
+    """Follow what happens in a namespace.
 
-    A lost connection is taken up again where it broke. To go on after a pause, pass the last
+    One line an event, until Ctrl-C. A lost connection is taken up again where it broke. To go on after a pause, pass the last
     sequence shown: --after SEQ.
     """
 

@@ -10,7 +10,7 @@ _SHOWN_DELIVERIES = 100
 
 @click.group()
 def webhook() -> None:
-    """Have events posted to a URL, signed, and see what became of them.
+    """Have events posted to a URL, signed.
 
     ID is what `webhook ls` shows: acme/0123456789abcdef. DELIVERY is what `webhook deliveries`
     shows: that, and the event's sequence behind a slash.
