@@ -56,6 +56,8 @@ _ALL = (
     Field("hosted_model", Type.TEXT),
     Field("creator", Type.TEXT),
     Field("owner", Type.TEXT),
+    Field("description", Type.TEXT),
+    Field("card", Type.TEXT),
     Field("create_time", Type.INSTANT),
     Field("update_time", Type.INSTANT),
     Field("finalize_time", Type.INSTANT),
@@ -115,7 +117,8 @@ def suggestion(path: str) -> str:
     near = difflib.get_close_matches(path[:64], names, 3, 0.5)
     near += difflib.get_close_matches(head[:64], [n.partition(".")[0] for n in names], 1, 0.6)
     if near:
-        return f"did you mean {' or '.join(dict.fromkeys(near))}?"
+        heads = [name for name in near if not any(o.startswith(f"{name}.") for o in near)]
+        return f"did you mean {' or '.join(dict.fromkeys(heads))}?"
     return f"there are {', '.join(names)}"
 
 

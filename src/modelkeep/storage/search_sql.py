@@ -32,6 +32,8 @@ _COLUMNS = {
     "hosted_model": "v.hosted_model",
     "creator": "v.creator",
     "owner": "nullif(m.owner, '')",
+    "description": "nullif(v.description, '')",
+    "card": "nullif(v.card, '')",
     "create_time": "v.created_at",
     "update_time": "v.updated_at",
     "finalize_time": "v.finalized_at",

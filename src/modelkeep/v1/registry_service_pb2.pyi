@@ -1767,12 +1767,13 @@ class SearchVersionsRequest(_message.Message):
     ignoring the case of A to Z, and otherwise means `=`.
 
     Fields: name, model, version, ordinal, state, stage, aliases, kind, framework, task, architecture,
-    provider, hosted_model, creator, owner, create_time, update_time, finalize_time, size, file_count,
-    labels.KEY, model.labels.KEY, params.KEY, metrics.NAME (as its maker reported it),
-    metric(NAME, DATASET@REVISION[, SLICE]) (as it was evaluated), datasets, source.repository,
-    source.commit, base, base.uri, files.path, files.format, files.architecture, files.quantisation,
-    files.dtype, files.pickle, files.tensor_count, files.parameter_count, files.opset. A key with
-    other characters than letters, digits and `._/-` stands in quotes: `params."learning rate"`.
+    provider, hosted_model, creator, owner, description, card, create_time, update_time,
+    finalize_time, size, file_count, labels.KEY, model.labels.KEY, params.KEY, metrics.NAME (as its
+    maker reported it), metric(NAME, DATASET@REVISION[, SLICE]) (as it was evaluated), datasets,
+    source.repository, source.commit, base, base.uri, files.path, files.format, files.architecture,
+    files.quantisation, files.dtype, files.pickle, files.tensor_count, files.parameter_count,
+    files.opset. A key with other characters than letters, digits and `._/-` stands in quotes:
+    `params."learning rate"`.
     """
     order_by: _builtins.str
     """What comes first: create_time, update_time, finalize_time, size or metrics.NAME, and in a model
