@@ -45,8 +45,8 @@ def watch(  # noqa: PLR0917 - click passes all by name
 ) -> None:
     """Follow what happens in a namespace.
 
-    One line an event, until Ctrl-C. A lost connection is taken up again where it broke. To go on after a pause, pass the last
-    sequence shown: --after SEQ.
+    One line an event, until Ctrl-C. A lost connection is taken up again where it broke. To go on
+    after a pause, pass the last sequence shown: --after SEQ.
     """
 
     async def work(registry: client.Registry) -> None:

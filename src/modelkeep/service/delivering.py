@@ -24,6 +24,8 @@ from modelkeep.storage import webhooks as webhook_rows
 
 _log = structlog.get_logger()
 _LEASE_MARGIN_S = 15.0
+_LAST_WAIT_S = 2.0
+"""What is under way at the end gets so long; after that it is due again when its claim is over."""
 _PLANNED_EVENTS = 500
 _PLANNED_WEBHOOKS = 50
 
@@ -77,6 +79,8 @@ class Deliverer:
                 pause_s = soon_s if worked else min(pause_s * 1.5, idle_s)
                 await asyncio.sleep(pause_s)
         finally:
+            if self._running:
+                await asyncio.wait(self._running, timeout=_LAST_WAIT_S)
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
