@@ -146,7 +146,7 @@ class Bench:
                 self.path, f"{ref}@1.0.0", via=client.Via.STORE, listener=watch
             )
         if pushed.direct_bytes != pushed.total_bytes:
-            raise RuntimeError("the push did not go straight to the store")
+            raise RuntimeError(f"{pushed.direct_bytes} bytes of the push went to the store")
         self.send.ours.append(watch.took_s[client.Step.SEND])
 
     async def _fetch(self, ref: str) -> None:

@@ -5,6 +5,8 @@ that is there already. Where there is neither, these tests are skipped saying so
 """
 
 import asyncio
+import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -13,11 +15,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import google_crc32c
 import pytest
+import urllib3
 from support import minio_server, services
 
-from modelkeep import app
+from modelkeep import app, client
 from modelkeep import config as configuration
+from modelkeep.client import transfer_calls
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "e2e" / "bin"
@@ -87,6 +92,55 @@ async def test_from_push_to_pull_over_minio(endpoint: str, folder: Path, tmp_pat
     pulled = await run(endpoint, "pull", "acme/voice@1.1.0", str(copy))
     assert pulled["fetched_bytes"] == total
     assert contents(copy) == contents(folder)
+
+
+async def test_bytes_go_straight_to_minio_and_no_url_outlives_its_upload(
+    config: configuration.Config, folder: Path, tmp_path: Path, s3: services.S3
+) -> None:
+    public = configuration.HostAndPort(config.s3_endpoint)
+    told = dataclasses.replace(config, s3_public_endpoint=public, s3_public_secure=False)
+    content = os.urandom(LARGE_BYTES)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    first = content[: 16 * MIB]
+    crc32cs = {1: google_crc32c.value(first)}
+    async with app.running(told) as address, client.connect(address) as registry:
+        pushed = await run(address, "push", str(folder), "acme/voice@1.0.0", "--via", "store")
+        assert (pushed["direct_bytes"], pushed["total_bytes"]) == (
+            LARGE_BYTES,
+            pushed["sent_bytes"],
+        )
+        pulled = await run(address, "pull", "acme/voice", str(tmp_path / "copy"), "--via", "store")
+        assert pulled["direct_bytes"] == LARGE_BYTES
+        assert contents(tmp_path / "copy") == contents(folder)
+
+        upload = await registry.start_upload("acme", digest, LARGE_BYTES)
+        (url,) = (await registry.create_part_urls(upload.name, crc32cs)).urls
+        assert put(url, b"x" * len(first)) == 400
+        (tmp_path / "again.bin").write_bytes(content)
+        again = await registry.push(
+            tmp_path / "again.bin", "acme/again@1.0.0", via=client.Via.STORE
+        )
+        assert again.direct_bytes == LARGE_BYTES  # the same upload
+        before = objects(s3, config)
+        assert put(url, first) == 404
+        assert objects(s3, config) == before
+
+        aborted = await registry.start_upload("acme", f"sha256:{'0' * 64}", LARGE_BYTES)
+        (url,) = (await registry.create_part_urls(aborted.name, crc32cs)).urls
+        assert put(url, first) == 200
+        await registry.abort_upload(aborted.name)
+        assert put(url, first) == 404
+
+
+def put(url: transfer_calls.TransferUrl, body: bytes) -> int:
+    """The status that the store answers."""
+    headers = dict(url.headers)
+    return urllib3.request("PUT", url.url, body=body, headers=headers, retries=False).status
+
+
+def objects(s3: services.S3, config: configuration.Config) -> list[tuple[str | None, str | None]]:
+    found = s3.client().list_objects(config.s3_bucket, recursive=True)
+    return [(one.object_name, one.etag) for one in found]
 
 
 def test_the_doctor_finds_all_that_is_needed(s3: services.S3, bucket: str) -> None:

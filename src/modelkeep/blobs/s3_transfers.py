@@ -63,10 +63,10 @@ class S3Transfers:
         return self._signed("GET", key, {}, headers)
 
     async def list_parts(
-        self, key: str, multipart_id: str, numbers: Sequence[int]
+        self, key: str, multipart_id: str, numbers: Sequence[int], known: int
     ) -> list[transfers.ListedPart]:
         """See `transfers.TransferStore.list_parts`."""
-        listing = functools.partial(self._list, key, multipart_id, frozenset(numbers))
+        listing = functools.partial(self._list, key, multipart_id, frozenset(numbers), known)
         try:
             started = self._pool.submit(listing)
         except RuntimeError as error:
@@ -87,10 +87,10 @@ class S3Transfers:
         return transfers.SignedRequest(method, url, headers)
 
     def _list(
-        self, key: str, multipart_id: str, numbers: frozenset[int]
+        self, key: str, multipart_id: str, numbers: frozenset[int], known: int
     ) -> list[transfers.ListedPart]:
         with s3_errors.translated(self._settings):
-            found = self._listed(key, multipart_id, min(numbers) - 1, max(numbers))
+            found = self._listed(key, multipart_id, known, max(numbers))
             return [part for part in found if part.number in numbers]
 
     def _listed(

@@ -39,9 +39,12 @@ class TransferStore(Protocol):
         """A GET of bytes [offset, offset + length), which the store refuses for any others."""
 
     async def list_parts(
-        self, key: str, multipart_id: str, numbers: Sequence[int]
+        self, key: str, multipart_id: str, numbers: Sequence[int], known: int
     ) -> list[ListedPart]:
         """Parts of these numbers that the store has.
+
+        `known` is the number of a part below all of these that it certainly has, or 0: the list
+        begins there, and MinIO takes the number of no other part.
 
         Raises `errors.NotFound` if it has no such multipart upload any more, `errors.Unavailable`.
         """

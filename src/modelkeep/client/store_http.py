@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from http import HTTPStatus
@@ -20,6 +21,8 @@ from modelkeep.client import store_errors, transfer_calls
 _BLOCK_BYTES = 1024 * 1024
 _CONNECT_TIMEOUT_S = 3.0
 _CODE = re.compile(rb"<Code>(\w{1,64})</Code>")
+_PAUSES_S = (0.2, 1.0)
+_SOON_S = 10.0
 _UNREACHED = (
     urllib3.exceptions.NewConnectionError,
     urllib3.exceptions.ConnectTimeoutError,
@@ -60,11 +63,26 @@ class StoreLine:
 
         Raises `StoreAway`, `StoreRefusal`, and whatever `pieces` raises in its thread.
         """
-        return await self._run(lambda stop: self._put(url, _until(stop, pieces())))
+        return await self._again(lambda stop: self._put(url, _until(stop, pieces())))
 
     async def get(self, url: transfer_calls.TransferUrl) -> list[bytes]:
         """The range's bytes in blocks, checked; raises what `store_errors` has."""
-        return await self._run(lambda stop: self._get(url, stop))
+        return await self._again(lambda stop: self._get(url, stop))
+
+    async def _again(self, work: Callable[[threading.Event], _R]) -> _R:
+        """Work, and once more after a moment if the store was there and failed soon.
+
+        One that makes room for a new bucket, or has closed an idle connection, then serves.
+        """
+        for pause_s in _PAUSES_S:
+            began = time.monotonic()
+            try:
+                return await self._run(work)
+            except store_errors.StoreAway as failure:
+                if not failure.was_reached or time.monotonic() - began > _SOON_S:
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self._run(work)
 
     async def _run(self, work: Callable[[threading.Event], _R]) -> _R:
         """Work in a thread; if cancelled, stop it and return when it has let everything go."""

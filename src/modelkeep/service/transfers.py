@@ -207,7 +207,12 @@ class Transfers:
         if not stored.multipart_id:
             return []
         try:
-            return await self._signer.list_parts(stored.storage_key, stored.multipart_id, numbers)
+            return await self._signer.list_parts(
+                stored.storage_key,
+                stored.multipart_id,
+                numbers,
+                _durable_below(stored.upload, min(numbers)),
+            )
         except errors.NotFound as error:
             await part_storing.require_active(self._db, stored.upload.name)
             raise part_storing.lost_by_store(stored.upload.name) from error
@@ -273,6 +278,13 @@ class _Claiming:
 def _is_durable(upload: uploads.Upload, number: int) -> bool:
     start = upload.layout.range_of(number).start
     return any(each.start <= start < each.end for each in upload.persisted)
+
+
+def _durable_below(upload: uploads.Upload, number: int) -> int:
+    """The highest durable part below that number, or 0."""
+    start = upload.layout.range_of(number).start
+    ends = [min(each.end, start) for each in upload.persisted if each.start < start]
+    return upload.layout.number_at(max(ends) - 1) if ends else 0
 
 
 def _known_crc32c(
