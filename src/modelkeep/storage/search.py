@@ -10,9 +10,12 @@ from modelkeep.domain import errors, filters, pages, specs, versions
 from modelkeep.storage import database, search_leads, search_sql
 from modelkeep.storage import versions as version_rows
 
-# The plans must see the values. A search takes no second process and no time to compile.
+# The plans must see the values. A search takes no second process and no time to compile. And pages
+# of an index cost little more where they lie apart: or an index that fits less, but lies as the
+# table does, is walked through other namespaces.
 _SETTINGS = """
 SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off;
+SET LOCAL random_page_cost = 1.1;
 SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = {timeout_ms:d}"""
 
 
@@ -62,6 +65,17 @@ async def settle(connection: database.Connection, timeout_s: float) -> None:
     await connection.execute(_SETTINGS.format(timeout_ms=int(timeout_s * 1000)))
 
 
+async def statement_of(
+    connection: database.Connection,
+    scope: search_sql.Scope,
+    search: filters.Search,
+    page: pages.PageRequest,
+) -> tuple[str, search_sql.Arguments]:
+    """The statement that a page begins with, for a look at its plan."""
+    lead = max(await _choose(connection, scope, search), _WALK)
+    return present(_Query(scope, search, lead, page.size + 1), _cursor(page.after))
+
+
 async def list_page(
     connection: database.Connection,
     scope: search_sql.Scope,
@@ -91,7 +105,7 @@ async def _choose(
 ) -> int:
     """Which lead has the fewest versions; or that none has few; or that one has none."""
     arguments = search_sql.Arguments()
-    leads = search_leads.find(search.condition, scope)
+    leads = search_leads.find(search, scope)
     if not leads:
         return _WALK
     limit = search_leads.FEW + 1
@@ -244,7 +258,7 @@ def _fitting(query: _Query, key: _Key, arguments: search_sql.Arguments) -> list[
         _conjunct(part, query, key, arguments) for part in filters.conjuncts(search.condition)
     ]
     if query.lead != _WALK:
-        lead = search_leads.find(search.condition, scope)[query.lead]
+        lead = search_leads.find(search, scope)[query.lead]
         parts.append(f"v.version_id = ANY(ARRAY({lead(arguments)}))")
     return parts
 

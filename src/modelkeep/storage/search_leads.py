@@ -24,10 +24,16 @@ _RANGES = {"create_time", "update_time", "finalize_time", "size"}
 _FACTS = {"files.format", "files.parameter_count"}
 
 
-def find(condition: filters.Condition, scope: search_sql.Scope) -> list[Lead]:
-    """Leads of a search; all versions that fit its condition are in each of them."""
+def find(search: filters.Search, scope: search_sql.Scope) -> list[Lead]:
+    """Leads of a search; all versions that fit its condition are in each of them.
+
+    What bounds the order is none: the walk begins and ends there anyhow.
+    """
     found = [
-        lead for part in filters.conjuncts(condition) if (lead := _lead(part, scope)) is not None
+        lead
+        for part in filters.conjuncts(search.condition)
+        if getattr(part, "subject", None) != search.order.subject
+        and (lead := _lead(part, scope)) is not None
     ]
     return [*found, _whole_model(scope)] if found and scope.model_id is not None else found
 
@@ -66,9 +72,11 @@ def _any_of(leads: Sequence[Lead | None]) -> Lead | None:
 
 
 def _words(node: filters.Words, scope: search_sql.Scope, arguments: search_sql.Arguments) -> str:
-    fits = search_sql.words(node, "l", scope, arguments)
+    own, of_model = search_sql.words(node, "l", scope, arguments)
     within = scope.namespace("l", arguments)
-    return f"SELECT l.version_id FROM version l WHERE {within} AND {fits}"
+    select = f"SELECT l.version_id FROM version l WHERE {within}"
+    # Apart, or the planner thinks that many models have the words, and walks the namespace.
+    return f"({select} AND {own}) UNION ALL ({select} AND {of_model})"
 
 
 def unserved(condition: filters.Condition) -> Iterator[str]:

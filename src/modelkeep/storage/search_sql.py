@@ -114,7 +114,7 @@ def condition(node: filters.Condition, scope: Scope, arguments: Arguments) -> st
         case filters.Negation(part):
             return f"({condition(part, scope, arguments)}) IS NOT TRUE"
         case filters.Words():
-            return words(node, "v", scope, arguments)
+            return f"({' OR '.join(words(node, 'v', scope, arguments))})"
     return leaf(node, arguments)
 
 
@@ -129,13 +129,14 @@ def _joined(
     return f"({word.join(texts)})" if texts else empty
 
 
-def words(node: filters.Words, version: str, scope: Scope, arguments: Arguments) -> str:
-    """That a version's words, or its model's, are these."""
+def words(node: filters.Words, version: str, scope: Scope, arguments: Arguments) -> tuple[str, str]:
+    """That a version's words are these, and that its model's are."""
     function = "phraseto_tsquery" if node.phrase else "plainto_tsquery"
     query = f"{function}('simple', {arguments.add(node.text)})"
     of_namespace = scope.namespace("w", arguments)
-    return f"""({version}.words @@ {query} OR {version}.model_id = ANY(ARRAY(
-SELECT w.model_id FROM model w WHERE {of_namespace} AND w.words @@ {query})))"""
+    of_model = f"""{version}.model_id = ANY(ARRAY(
+SELECT w.model_id FROM model w WHERE {of_namespace} AND w.words @@ {query}))"""
+    return f"{version}.words @@ {query}", of_model
 
 
 def leaf(node: filters.Comparison | filters.Presence, arguments: Arguments) -> str:
