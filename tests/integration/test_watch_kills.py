@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
+import random
 import signal
+import socket
 
 import pytest
 from support import happening, server_process, uploading
 
 from modelkeep import client
 from modelkeep import config as configuration
-from modelkeep.local import ports
 from modelkeep.storage import database
 
 WRITERS = 8
@@ -24,7 +25,7 @@ async def test_a_watch_goes_on_exactly_over_kills_and_drains(
 ) -> None:
     db = await database.Database.open(database_url, 8)
     await uploading.make_namespace(db)
-    endpoint = f"127.0.0.1:{ports.free_ports(1)[0]}"
+    endpoint = f"127.0.0.1:{lasting_port()}"
     position = client.Position()
     async with contextlib.AsyncExitStack() as stack:
         registry = await stack.enter_async_context(client.connect(endpoint))
@@ -42,6 +43,15 @@ async def test_a_watch_goes_on_exactly_over_kills_and_drains(
     await db.close()
     assert position.interruptions >= len(ENDS)
     assert found == await happening.logged(database_url)
+
+
+def lasting_port() -> int:
+    """A free port that no outgoing connection is given while the server is away."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def follow(
