@@ -8,8 +8,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelkeep.domain import errors, limits
-from modelkeep.service import usecases
+from modelkeep.service import auditing, usecases
 from modelkeep.transport import artifacts as artifact_servicer
+from modelkeep.transport import audit as audit_servicer
+from modelkeep.transport import evaluations as evaluation_servicer
 from modelkeep.transport import events as event_servicer
 from modelkeep.transport import interceptors, page_tokens, redirects
 from modelkeep.transport import lifecycle as lifecycle_servicer
@@ -17,6 +19,10 @@ from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
     artifact_service_pb2,
     artifact_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    evaluation_service_pb2,
+    evaluation_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     lifecycle_service_pb2,
@@ -44,6 +50,7 @@ class Server:
         listen: `host:port`; port 0 takes a free one.
         directory: knows what models were called.
         observer: is told of every call.
+        denials: is told of every call that was denied.
 
     Attributes:
         draining: set when the server is about to stop; long streams then end by themselves.
@@ -55,29 +62,39 @@ class Server:
         listen: str,
         directory: redirects.Directory,
         observer: interceptors.CallObserver | None = None,
+        denials: interceptors.DenialObserver | None = None,
     ) -> None:
         self.draining = asyncio.Event()
         self.started = False
         self._listen = listen
-        self._scope = interceptors.Scope(directory, observer)
+        self._scope = interceptors.Scope(directory, observer, denials)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
         self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)
 
     def add_registry(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
-        """Offer RegistryService and LifecycleService."""
+        """Offer RegistryService, LifecycleService and EvaluationService."""
         servicer = registry_servicer.RegistryServicer(registry, tokens)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(registry_service_pb2.DESCRIPTOR))
         mover = lifecycle_servicer.LifecycleServicer(registry, tokens)
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(mover, self._grpc)
         self._names.append(_full_name(lifecycle_service_pb2.DESCRIPTOR))
+        measurer = evaluation_servicer.EvaluationServicer(registry, tokens)
+        evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(measurer, self._grpc)
+        self._names.append(_full_name(evaluation_service_pb2.DESCRIPTOR))
 
     def add_events(self, happening: usecases.Events, tokens: page_tokens.PageTokens) -> None:
         """Offer EventService."""
         servicer = event_servicer.EventServicer(happening, tokens)
         event_service_pb2_grpc.add_EventServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(event_service_pb2.DESCRIPTOR))
+
+    def add_audit(self, log: auditing.Auditing, tokens: page_tokens.PageTokens) -> None:
+        """Offer AuditService."""
+        servicer = audit_servicer.AuditServicer(log, tokens)
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(audit_service_pb2.DESCRIPTOR))
 
     def add_artifact(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
         """Offer ArtifactService."""
