@@ -14,13 +14,16 @@ from modelkeep import config as configuration
 from modelkeep.admin import port, readiness, sources
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
 from modelkeep.domain import errors, garbage, limits, quotas
-from modelkeep.outbound import posting, sealing
+from modelkeep.outbound import posting, sealing, signing
 from modelkeep.service import (
     artifacts,
+    auditing,
     batches,
+    checkpointing,
     collecting,
     deliveries,
     delivering,
+    denials,
     event_compacting,
     event_feeds,
     hashing,
@@ -44,6 +47,7 @@ Finding = doctor.Finding
 _CHECKSUM_THREADS = 2
 _INSPECTION_THREADS = 2
 _SWEEP_INTERVAL_S = 30.0
+_DENIALS_INTERVAL_S = 10.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger()
 
@@ -104,7 +108,10 @@ async def running(
         stack.push_async_callback(db.close)
         blobs = await _open_store(config, admin, stack)
         grpc_server = server.Server(
-            config.listen, moving.Moving(db), admin.calls if config.admin_listen else None
+            config.listen,
+            moving.Moving(db),
+            admin.calls if config.admin_listen else None,
+            _open_denials(db, stack),
         )
         if "registry" in config.services:
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
@@ -112,6 +119,7 @@ async def running(
             grpc_server.add_registry(cases, await _page_tokens(db))
             happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
+            grpc_server.add_audit(_open_audit(config, db, stack), await _page_tokens(db))
         if "artifact" in config.services:
             artifact = await _open_artifact(
                 config, db, blobs, grpc_server.draining, stack, parts=admin.parts
@@ -194,6 +202,23 @@ def _open_events(
         webhooks.Webhooks(db, sealer, http_allowed=config.webhook_allow_http),
         deliveries.Deliveries(db),
     )
+
+
+def _open_audit(config: Config, db: database.Database, stack: AsyncExitStack) -> auditing.Auditing:
+    """Show and prove what was done, and sign it if there is a key."""
+    signer = signing.Signer(config.audit_signing_key)
+    if signer.has_key:
+        checkpointer = checkpointing.Checkpointer(db, signer)
+        _repeat(config.audit_checkpoint_interval_s, checkpointer.round, stack)
+    return auditing.Auditing(db, signer)
+
+
+def _open_denials(db: database.Database, stack: AsyncExitStack) -> denials.Denials:
+    """Keep account of what callers tried and may not do."""
+    kept = denials.Denials(db)
+    stack.push_async_callback(kept.close)
+    _repeat(_DENIALS_INTERVAL_S, kept.flush, stack)
+    return kept
 
 
 def _deliverer(

@@ -169,6 +169,8 @@ class Config:
     new_namespace_logical_gib: OrNone = OrNone(0)
     new_namespace_open_uploads: OrNone = OrNone(0)
     event_retention_s: int = 30 * 86_400
+    audit_signing_key: SecretKeys = field(default=SecretKeys(()), repr=False)
+    audit_checkpoint_interval_s: int = 300
     secret_key: SecretKeys = field(default=SecretKeys(()), repr=False)
     webhook_allowed_networks: Networks = Networks(())
     webhook_allow_http: bool = False

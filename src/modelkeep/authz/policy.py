@@ -29,6 +29,8 @@ class Action(enum.StrEnum):
     ADD_LINEAGE = "lineage.add"
     RELEASE_VERSION = "version.release"
     VERIFY_VERSION = "version.verify"
+    RECORD_EVALUATION = "evaluation.record"
+    READ_EVALUATION = "evaluation.read"
     READ_ALIAS = "alias.read"
     READ_HISTORY = "history.read"
     SET_ALIAS = "alias.set"
@@ -47,11 +49,23 @@ class Action(enum.StrEnum):
     UPDATE_WEBHOOK = "webhook.update"
     DELETE_WEBHOOK = "webhook.delete"
     REDELIVER = "webhook.redeliver"
+    READ_AUDIT = "audit.read"
+    VERIFY_AUDIT = "audit.verify"
+    EXPORT_AUDIT = "audit.export"
 
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),
 }
+
+
+_READING = frozenset({"read", "list", "find", "search", "compare", "verify", "export"})
+"""Verbs of actions that change nothing."""
+
+
+def changes_something(action: str) -> bool:
+    """Whether an action is a change, so that an attempt at it that is denied is audited."""
+    return action.rpartition(".")[2] not in _READING
 
 
 def require(caller: Caller, action: Action, resource: names.Resource | None = None) -> None:

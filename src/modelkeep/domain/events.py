@@ -7,6 +7,17 @@ from dataclasses import dataclass, field
 from modelkeep.domain import names
 
 Json = None | bool | int | float | str | list["Json"] | Mapping[str, "Json"]
+Fields = dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedResource:
+    """A resource by the name that a caller gave, which need not exist; '' is the registry."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +32,7 @@ class Event:
     """
 
     action: str
-    resource: names.Resource
+    resource: names.Resource | NamedResource
     before: Mapping[str, Json] | None = None
     after: Mapping[str, Json] | None = field(default=None)
 

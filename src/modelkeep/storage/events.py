@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import rfc8785
 
-from modelkeep.domain import errors, events, limits
+from modelkeep.audit_chain import links
+from modelkeep.domain import errors, events, limits, redaction
 from modelkeep.storage import database
 
 TAKE_NEXT = """
@@ -53,7 +54,7 @@ async def append(
     counter = await connection.fetchrow(TAKE_NEXT, namespace)
     if counter is None:
         raise errors.NotFound(f"namespaces/{namespace} does not exist")
-    before, after = canonical(event.before), canonical(event.after)
+    before, after = _told(event.before), _told(event.after)
     place = Place(namespace, counter["last_seq"], counter["occurred_at"], counter["last_hash"])
     digest = event_hash(place, origin, event, before, after)
     await connection.execute(
@@ -81,19 +82,24 @@ def event_hash(
     `before` and `after` are what `canonical` made of the event's fields. They are set into the
     text rather than written a second time, which took a tenth of a whole CreateVersion.
     """
-    actor = {"action": event.action, "actor": origin.actor}
-    rest: dict[str, events.Json] = {
-        "client": origin.client,
-        "namespace": place.namespace,
-        "occurred_at": place.occurred_at.isoformat(timespec="microseconds"),
-        "prev_hash": place.prev_hash.hex(),
-        "request_id": origin.request_id,
-        "resource": str(event.resource),
-        "seq": place.seq,
-    }
-    changed = f'"after":{after or "null"},"before":{before or "null"}'.encode()
-    parts = (_canonical(actor)[:-1], changed, _canonical(rest)[1:])  # keys in RFC 8785's order
-    return hashlib.sha256(b",".join(parts)).digest()
+    written = links.Written(
+        namespace=place.namespace,
+        sequence=place.seq,
+        occurred_at=place.occurred_at.isoformat(timespec="microseconds"),
+        actor=origin.actor,
+        client=origin.client,
+        request_id=origin.request_id,
+        action=event.action,
+        resource=str(event.resource),
+        before=before,
+        after=after,
+        prev_hash=place.prev_hash,
+    )
+    return hashlib.sha256(written.document()).digest()
+
+
+def _told(fields: Mapping[str, events.Json] | None) -> str | None:
+    return None if fields is None else canonical(redaction.redacted(fields))
 
 
 def canonical(fields: Mapping[str, events.Json] | None) -> str | None:

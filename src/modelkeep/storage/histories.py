@@ -33,7 +33,8 @@ SELECT e.* FROM model_name k CROSS JOIN LATERAL (
     CASE WHEN a.action LIKE '%.updated' THEN ARRAY(SELECT json_object_keys(a.after))
         ELSE '{}' END AS changed
     FROM audit_event a
-    WHERE a.namespace_id = $1 AND k.namespace_id = $1 AND split_part(a.resource, '/', 3) = 'models'
+    WHERE a.namespace_id = $1 AND k.namespace_id = $1 AND a.action <> 'access.denied'
+    AND split_part(a.resource, '/', 3) = 'models'
     AND split_part(a.resource, '/', 4) = k.name AND a.seq < $3
     AND ($5 = '' OR split_part(a.resource, '/', 5) = 'aliases'
         AND split_part(a.resource, '/', 6) = $5)

@@ -1,5 +1,6 @@
 """Rows of namespaces."""
 
+from modelkeep.audit_chain import links
 from modelkeep.domain import errors, names, namespaces, pages, pickle_policies
 from modelkeep.storage import database
 
@@ -18,10 +19,15 @@ GET_PICKLE_POLICY = "SELECT pickle_policy FROM namespace WHERE namespace_id = $1
 UPDATE = f"""
 UPDATE namespace SET ({_FIELDS}) = ($2, $3, $4, $5, $6, $7), updated_at = now(),
 revision = revision + 1 WHERE name = $1 RETURNING {_COLUMNS}"""
-LIST = f"SELECT {_COLUMNS} FROM namespace WHERE name > $1 ORDER BY name LIMIT $2"
-
-FIRST_HASH = bytes(32)
-"""What the first event of a namespace names as its predecessor."""
+LIST = f"""
+SELECT {_COLUMNS} FROM namespace
+WHERE name > $1 AND name <> '{links.REGISTRY}' ORDER BY name LIMIT $2"""
+EXISTS = "SELECT EXISTS (SELECT FROM namespace WHERE name = $1)"
+# What the registry itself owns: nothing but a chain.
+INSERT_REGISTRY = f"""
+INSERT INTO namespace (name, description, labels, creator)
+VALUES ('{links.REGISTRY}', '', '{{}}', 'system') ON CONFLICT (name) DO NOTHING
+RETURNING namespace_id"""
 
 
 async def insert(
@@ -34,13 +40,26 @@ async def insert(
     row = await connection.fetchrow(INSERT, name.namespace, *_values(fields), creator)
     if row is None:
         raise errors.AlreadyExists(f"{name} exists already", resource=name)
-    await connection.execute(INSERT_COUNTER, row["namespace_id"], FIRST_HASH)
+    await connection.execute(INSERT_COUNTER, row["namespace_id"], links.FIRST_HASH)
     return namespace_from_row(row)
 
 
 async def get(connection: database.Connection, name: names.NamespaceName) -> namespaces.Namespace:
     """Read a namespace, or raise `errors.NotFound`."""
     return namespace_from_row(_found(await connection.fetchrow(GET, name.namespace), name))
+
+
+async def exists(connection: database.Connection, namespace: str) -> bool:
+    """Whether there is such a namespace."""
+    found: bool = await connection.fetchval(EXISTS, namespace)
+    return found
+
+
+async def ensure_registry(connection: database.Connection) -> None:
+    """Make the row that owns the registry's own chain, unless it is there."""
+    namespace_id = await connection.fetchval(INSERT_REGISTRY)
+    if namespace_id is not None:
+        await connection.execute(INSERT_COUNTER, namespace_id, links.FIRST_HASH)
 
 
 async def lock(connection: database.Connection, name: names.NamespaceName) -> namespaces.Namespace:

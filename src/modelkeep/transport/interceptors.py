@@ -38,13 +38,24 @@ class CallObserver(Protocol):
         """It is over, with this status code, after so long."""
 
 
+class DenialObserver(Protocol):
+    """Is told of every call that was denied, before its caller is; must not raise."""
+
+    async def note(self, caller: callers.Caller, denied: errors.PermissionDenied) -> None:
+        """The caller may not do this."""
+
+
 class Scope(grpc.aio.ServerInterceptor):
     """Wraps the handlers of our services, each once; others (health, reflection) pass through."""
 
     def __init__(
-        self, directory: redirects.Directory, observer: CallObserver | None = None
+        self,
+        directory: redirects.Directory,
+        observer: CallObserver | None = None,
+        denials: DenialObserver | None = None,
     ) -> None:
         self._directory = directory
+        self._denials = denials
         self._observer = observer
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -140,7 +151,12 @@ class Scope(grpc.aio.ServerInterceptor):
             line |= _outcome(failure) if failure is not None else {}
             self._tell(line, caller.request_id, time.perf_counter() - started)
         if failure is not None:
+            await self._account_for(caller, failure)
             await _abort(context, failure, caller.request_id)
+
+    async def _account_for(self, caller: callers.Caller, failure: errors.ModelkeepError) -> None:
+        if self._denials is not None and isinstance(failure, errors.PermissionDenied):
+            await self._denials.note(caller, failure)
 
     def _tell(self, line: dict[str, str], request_id: str, seconds: float) -> None:
         line = {"code": "OK", **line}
