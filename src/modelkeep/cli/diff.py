@@ -33,8 +33,9 @@ def diff(
     exit_code: bool,
     form: str,
 ) -> None:
-    """Tell what lies between two versions, of one model or of two.
+    """Tell what lies between two versions.
 
+    Of one model or of two.
     Files (+ added, - removed, ~ changed, > renamed), facts, parameters, dependencies, datasets,
     signature, figures, labels, tools; prompt, description and card as a unified diff.
     """

@@ -50,7 +50,10 @@ def history(
     limit: int,
     form: str,
 ) -> None:
-    """Tell what happened to MODEL, its versions and aliases: who, when and why, newest first."""
+    """Tell who did what to a model, and why.
+
+    What happened to MODEL, its versions and aliases, the newest first.
+    """
 
     async def work(registry: client.Registry) -> tuple[list[client.HistoryEntry], bool]:
         taken: list[client.HistoryEntry] = []

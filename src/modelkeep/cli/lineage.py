@@ -50,7 +50,10 @@ def lineage(  # noqa: PLR0917 - click passes all by name
     depth: int,
     form: str,
 ) -> None:
-    """Tell what NODE was made from, and what was made from it."""
+    """Tell what was made from what.
+
+    What NODE was made from, and what was made from it.
+    """
     way = client.LineageDirection(direction or "both")
 
     async def work(registry: client.Registry) -> client.Lineage:
@@ -72,8 +75,9 @@ def lineage(  # noqa: PLR0917 - click passes all by name
 @settings.connecting
 @settings.pass_settings
 def impact(chosen: settings.Settings, node: str, namespace: str, depth: int, form: str) -> None:
-    """List the versions that were made from NODE, those that serve first.
+    """List the versions made from something.
 
+    Those made from NODE, however indirectly, those that serve first.
     What would have to be looked at again if NODE turned out to be wrong.
     """
 
@@ -110,9 +114,9 @@ def link(  # noqa: PLR0917 - click passes all by name
     namespace: str,
     form: str,
 ) -> None:
-    """Say that TARGET was made from SOURCE.
+    """Say that one thing was made from another.
 
-    What a version says itself (base, datasets, code, hosted model) is linked when it is pushed.
+    TARGET from SOURCE. What a version says itself (base, datasets, code, hosted model) is linked when it is pushed.
     """
 
     async def work(registry: client.Registry) -> client.LineageLink:
@@ -141,7 +145,7 @@ def unlink(  # noqa: PLR0917 - click passes all by name
     namespace: str,
     form: str,
 ) -> None:
-    """Take back what `modelkeep link` said."""
+    """Take back what link said."""
 
     async def work(registry: client.Registry) -> client.LineageLink:
         said = await _link(registry, source, target, relation)

@@ -12,6 +12,8 @@ SECTIONS = {
         "pull": lazy.Verb(f"{_HERE}.pull:pull", "Pull a version into a folder, verified."),
         "cat": lazy.Verb(f"{_HERE}.cat:cat", "Write out one file, or some of its bytes."),
         "verify": lazy.Verb(f"{_HERE}.verify:verify", "Have a version's stored bytes re-read."),
+        "export": lazy.Verb(f"{_HERE}.exporting:export", "Write versions into one file."),
+        "import": lazy.Verb(f"{_HERE}.importing:import_", "Bring models in from elsewhere."),
     },
     "Look": {
         "show": lazy.Verb(f"{_HERE}.show:show", "Show a namespace, a model or a version."),

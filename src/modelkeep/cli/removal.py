@@ -63,7 +63,7 @@ def restore(chosen: settings.Settings, ref: str, form: str) -> None:
 @settings.connecting
 @settings.pass_settings
 def purge(chosen: settings.Settings, ref: str, yes: bool, form: str) -> None:
-    """Drop the content of a deleted version for good.
+    """Drop a deleted version's content for good.
 
     REF is acme/voice@1.2.0. Its files and all it says about itself go; its name, number, digest and
     history stay. `modelkeep gc` then frees the bytes that nothing else has.

@@ -38,7 +38,7 @@ def search(
     limit: int,
     form: str,
 ) -> None:
-    """Find versions by what they are, the newest first.
+    """Find versions by what they are.
 
     FILTER compares fields, for example metrics.accuracy, labels.team, params.lr, stage, kind,
     framework, create_time or datasets, or has words of names, descriptions and cards. Without
