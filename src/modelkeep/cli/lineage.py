@@ -116,7 +116,8 @@ def link(  # noqa: PLR0917 - click passes all by name
 ) -> None:
     """Say that one thing was made from another.
 
-    TARGET from SOURCE. What a version says itself (base, datasets, code, hosted model) is linked when it is pushed.
+    TARGET from SOURCE. What a version says itself (base, datasets, code, hosted model) is linked
+    when it is pushed.
     """
 
     async def work(registry: client.Registry) -> client.LineageLink:
