@@ -1,7 +1,7 @@
 """The plans of hot reads and searches, on twenty thousand versions that look like a registry's.
 
-Each goes by the index it is meant to, reads no big table from end to end, and sorts no more than the
-few versions it was led to.
+Each goes by the index it is meant to, reads no big table from end to end, and sorts no more than
+the few versions it was led to.
 """
 
 import json
