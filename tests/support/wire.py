@@ -10,6 +10,10 @@ from google.rpc import error_details_pb2, status_pb2
 from modelkeep.v1 import (
     artifact_service_pb2,
     artifact_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    evaluation_service_pb2,
+    evaluation_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     lifecycle_service_pb2,
@@ -26,6 +30,8 @@ SERVICES = [
         lifecycle_service_pb2,
         artifact_service_pb2,
         event_service_pb2,
+        evaluation_service_pb2,
+        audit_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
@@ -43,6 +49,8 @@ class Stubs:
     lifecycle: Any
     artifact: Any
     events: Any
+    evaluations: Any
+    audit: Any
 
     @classmethod
     def over(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -52,6 +60,8 @@ class Stubs:
             lifecycle_service_pb2_grpc.LifecycleServiceStub(channel),
             artifact_service_pb2_grpc.ArtifactServiceStub(channel),
             event_service_pb2_grpc.EventServiceStub(channel),
+            evaluation_service_pb2_grpc.EvaluationServiceStub(channel),
+            audit_service_pb2_grpc.AuditServiceStub(channel),
         )
 
     async def new_model(self, kind: int = pb.MODEL_KIND_PROMPT) -> str:

@@ -33,6 +33,8 @@ _SERVICE_CONFIG = {
                 {"service": "modelkeep.v1.LifecycleService"},
                 {"service": "modelkeep.v1.ArtifactService"},
                 {"service": "modelkeep.v1.EventService"},
+                {"service": "modelkeep.v1.EvaluationService"},
+                {"service": "modelkeep.v1.AuditService"},
             ],
             "retryPolicy": _RETRY_POLICY,
         },

@@ -7,6 +7,7 @@ from google.protobuf import field_mask_pb2
 
 from modelkeep.client import calls, channel
 from modelkeep.v1 import artifact_service_pb2_grpc as artifact_grpc
+from modelkeep.v1 import evaluation_service_pb2_grpc as evaluation_grpc
 from modelkeep.v1 import event_service_pb2_grpc as event_grpc
 from modelkeep.v1 import lifecycle_service_pb2_grpc as lifecycle_grpc
 from modelkeep.v1 import registry_service_pb2_grpc as registry_grpc
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import grpc
 
     from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
+    from modelkeep.v1.evaluation_service_pb2_grpc import EvaluationServiceAsyncStub
     from modelkeep.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from modelkeep.v1.lifecycle_service_pb2_grpc import LifecycleServiceAsyncStub
     from modelkeep.v1.registry_service_pb2_grpc import RegistryServiceAsyncStub
@@ -44,6 +46,9 @@ class Connection:
         self._registry: RegistryServiceAsyncStub = registry_grpc.RegistryServiceStub(self._channel)
         self._artifacts: ArtifactServiceAsyncStub = artifact_grpc.ArtifactServiceStub(self._channel)
         self._events: EventServiceAsyncStub = event_grpc.EventServiceStub(self._channel)
+        self._evaluations: EvaluationServiceAsyncStub = evaluation_grpc.EvaluationServiceStub(
+            self._channel
+        )
         self._lifecycle: LifecycleServiceAsyncStub = lifecycle_grpc.LifecycleServiceStub(
             self._channel
         )

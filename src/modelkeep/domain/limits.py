@@ -77,6 +77,14 @@ LINEAGE_DEPTH = 20
 LINEAGE_NODES = 1000
 LINEAGE_EDGES = 4000
 
+EVALUATION_METRICS = 1000
+"""Of one evaluation, slices included."""
+SCORES = 20_000
+"""Of one evaluation, all metrics and slices together."""
+COMPARED_VERSIONS = 16
+COMPARISON_BYTES = 3 * MIB
+"""Of one answer; clients of gRPC take 4 MiB unless told otherwise."""
+
 FILTER_PATTERNS = 32
 FILTER_CHARS = 4096
 FILTER_CONDITIONS = 32

@@ -14,6 +14,9 @@ _FILE = re.compile(r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/files/(.+)",
 _BLOB = re.compile(r"namespaces/([^/]+)/blobs/([^/]+)")
 _WEBHOOK = re.compile(r"namespaces/([^/]+)/webhooks/([0-9a-f]{16})")
 _DELIVERY = re.compile(r"(namespaces/[^/]+/webhooks/[0-9a-f]{16})/deliveries/([0-9]{1,19})")
+_EVALUATION = re.compile(
+    r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/evaluations/([0-9a-f]{16})"
+)
 _UPLOAD = re.compile(r"namespaces/([^/]+)/uploads/([0-9a-f]{32})")
 
 RESERVED_ALIASES = frozenset({"latest", "development", "staging", "production", "archived"})
@@ -267,6 +270,29 @@ class DeliveryName:
         return f"{self.parent}/deliveries/{self.sequence}"
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationName:
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/evaluations/{16 hex digits}`."""
+
+    version: VersionName
+    evaluation: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/models/{model}/versions/{semver}/evaluations/{evaluation}"
+        version, evaluation = _match(_EVALUATION, text, form)
+        return cls(VersionName.parse(version), evaluation)
+
+    @property
+    def namespace(self) -> str:
+        """Id of the namespace it is in."""
+        return self.version.namespace
+
+    def __str__(self) -> str:
+        return f"{self.version}/evaluations/{self.evaluation}"
+
+
 Resource = (
     NamespaceName
     | ModelName
@@ -277,5 +303,6 @@ Resource = (
     | UploadName
     | WebhookName
     | DeliveryName
+    | EvaluationName
 )
 """Whatever a caller may do something to."""

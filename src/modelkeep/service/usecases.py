@@ -13,8 +13,10 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    comparing,
     deliveries,
     diffing,
+    evaluations,
     finalizing,
     histories,
     inspecting,
@@ -53,6 +55,8 @@ class Registry:
     histories: histories.Histories
     searching: searching.Searching
     diffing: diffing.Diffing
+    evaluations: evaluations.Evaluations
+    comparing: comparing.Comparing
     lifecycle: lifecycle.Lifecycle
     lineage: lineage.Lineage
     moving: moving.Moving
@@ -89,6 +93,8 @@ class Registry:
             histories.Histories(db),
             searching.Searching(db),
             diffing.Diffing(db),
+            evaluations.Evaluations(db),
+            comparing.Comparing(db),
             lifecycle.Lifecycle(db),
             lineage.Lineage(db),
             moving.Moving(db),

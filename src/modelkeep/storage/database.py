@@ -31,9 +31,11 @@ _REFUSED = {
     "version_sealed": ("the version is sealed; its content cannot change", "VERSION_NOT_DRAFT"),
     "version_file_blob_exists": ("a file of the version was never uploaded", "BLOB_MISSING"),
     "version_purged": ("a purged version stays as it is", "VERSION_PURGED"),
+    "evaluation_append_only": ("an evaluation never changes", "EVALUATION_APPEND_ONLY"),
     "audit_append_only": ("the audit log is append-only", "AUDIT_APPEND_ONLY"),
 }
 _RACED = {
+    "evaluation_superseded_once": "the evaluation was superseded by another at the same time",
     "alias_assignment_one_open": "the alias was moved by somebody else at the same time",
     "stage_assignment_one_open": "the version was moved by somebody else at the same time",
     "stage_assignment_one_in_production": "another version went to production at the same time",

@@ -15,7 +15,18 @@ _NAME = re.compile(r"(namespaces/([^/]+)/models/([^/]+))(/.*)?", re.DOTALL)
 _REF = re.compile(r"(([^/@]+)/([^/@]+))(@.*)?", re.DOTALL)
 _REF_FIELDS = frozenset({"ref", "from_ref", "to_ref"})
 _NAME_FIELDS = frozenset(
-    {"name", "parent", "version", "model", "alias", "node", "link", "source", "target"}
+    {
+        "name",
+        "parent",
+        "version",
+        "model",
+        "alias",
+        "node",
+        "link",
+        "source",
+        "target",
+        "supersedes",
+    }
 )
 """Fields that name things; what people write is not rewritten."""
 
