@@ -36,6 +36,12 @@ LINK = {
     "target": {"kind": "LINEAGE_KIND_VERSION", "name": VERSION},
     "relation": "derived",
 }
+EVALUATION = {
+    "dataset": {"name": "none", "revision": "1"},
+    "suite": "none",
+    "evaluator": "none",
+    "metrics": [{"name": "none", "value": 1, "direction": "METRIC_DIRECTION_HIGHER"}],
+}
 WEBHOOK = "namespaces/none/webhooks/" + "0" * 16
 DELIVERY = f"{WEBHOOK}/deliveries/1"
 NOUNS |= {"Webhook": WEBHOOK, "RotateWebhookSecret": WEBHOOK}
@@ -44,6 +50,8 @@ PARENTS = {"CreateVersion": MODEL, "ListVersions": MODEL, "ListAliases": MODEL}
 PARENTS |= {"ListFiles": VERSION, "ListHistory": MODEL, "ListAliasHistory": MODEL}
 PARENTS |= {"GetStageHistory": MODEL}
 PARENTS |= {"ListDeliveries": WEBHOOK}
+PARENTS |= {"RecordEvaluation": VERSION, "ListEvaluations": VERSION}
+NOUNS |= {"GetEvaluation": f"{VERSION}/evaluations/" + "0" * 16}
 
 
 def well_formed(method: descriptor.MethodDescriptor) -> Any:
@@ -64,6 +72,9 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "blobs": [{"digest": DIGEST, "data": b"x"}],
         "parts": [{"number": 1}],
         "sent_parts": [{"number": 1, "etag": "x"}],
+        "refs": ["none/none", "none/other"],
+        "dataset": "none",
+        "evaluation": EVALUATION,
         "destination": MODEL,
         "node": {"kind": "LINEAGE_KIND_OTHER", "name": "none"},
         "link": LINK,
