@@ -86,10 +86,11 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What a file ends with: the chain, and its last event in it."""
+    """What a file ends with: the chain, its last event and its number of checkpoints in it."""
 
     namespace: str
     head: links.Head
+    checkpoints: int
 
 
 Line = Start | Event | Signed | End
@@ -138,6 +139,7 @@ def _written(line: Line) -> bytes:
         case End():
             return _text(
                 {
+                    "checkpoints": line.checkpoints,
                     "hash": line.head.hash.hex(),
                     "kind": "end",
                     "namespace": line.namespace,
@@ -157,7 +159,7 @@ def _read(raw: bytes) -> Line:
             before = links.Head(_number(fields["after"]), bytes.fromhex(fields["prev_hash"]))
             return Start(_chain(fields), before)
         case "end":
-            return End(_chain(fields), _head(fields))
+            return End(_chain(fields), _head(fields), _number(fields["checkpoints"]))
     raise ValueError("its kind is unknown")
 
 

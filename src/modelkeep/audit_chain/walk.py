@@ -159,9 +159,9 @@ def _displaced(first: links.Link, expected: int, written_as: int | None, place: 
     if written_as is not None and written_as > expected:
         what = f"event {written_as} stands before event {expected}: they are not in order"
         return Fault(FaultKind.REORDERED, expected, what)
-    number = first.sequence if written_as is None else written_as
+    number = expected if written_as is None else written_as
     what = f"an event {number} that does not belong there stands before event {expected}"
-    return Fault(FaultKind.INSERTED, expected, what)
+    return Fault(FaultKind.INSERTED, number, what)
 
 
 def _foreign(first: links.Link, expected: int) -> Fault:

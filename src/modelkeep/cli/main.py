@@ -30,6 +30,14 @@ SECTIONS = {
         "link": lazy.Verb(f"{_HERE}.lineage:link", "Say that one thing was made from another."),
         "unlink": lazy.Verb(f"{_HERE}.lineage:unlink", "Take back what link said."),
     },
+    "Measure": {
+        "eval": lazy.Verb(
+            f"{_HERE}.evaluation:evaluation", "Record what was measured of versions, and show it."
+        ),
+        "compare": lazy.Verb(
+            f"{_HERE}.compare:compare", "Tell whether versions are better or worse."
+        ),
+    },
     "Change": {
         "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove, list and protect aliases."),
         "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
@@ -44,6 +52,7 @@ SECTIONS = {
         "webhook": lazy.Verb(f"{_HERE}.webhook:webhook", "Have events posted to a URL, signed."),
         "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
         "quota": lazy.Verb(f"{_HERE}.quota:quota", "Show and set how much a namespace may take."),
+        "audit": lazy.Verb(f"{_HERE}.audit:audit", "Tell who did what, and prove the record."),
         "gc": lazy.Verb(
             f"{_HERE}.garbage:gc", "Remove blobs that nobody needs, in NAMESPACE or everywhere."
         ),

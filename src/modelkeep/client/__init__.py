@@ -12,6 +12,17 @@
 Values are frozen dataclasses, failures are `RegistryError` and its subclasses.
 """
 
+from modelkeep.audit_chain.lines import Signed as SignedCheckpoint
+from modelkeep.client.audit_file import FileWalk as AuditFileWalk
+from modelkeep.client.audit_file import read_checkpoints as read_audit_checkpoints
+from modelkeep.client.audit_file import verify_lines as verify_audit_lines
+from modelkeep.client.audit_records import (
+    AuditCheckpoint,
+    AuditEvent,
+    AuditFault,
+    AuditKey,
+    AuditVerdict,
+)
 from modelkeep.client.batch_calls import BlobOutcome
 from modelkeep.client.calls import DEFAULT_TIMEOUT_S
 from modelkeep.client.channel import DEFAULT_ENDPOINT
@@ -88,7 +99,6 @@ from modelkeep.client.records import (
 )
 from modelkeep.client.refs import Ref
 from modelkeep.client.refs import parse as parse_ref
-from modelkeep.client.registry import Registry
 from modelkeep.client.routes import Via
 from modelkeep.client.specs import (
     BaseModel,
@@ -105,7 +115,6 @@ from modelkeep.client.specs import (
     Source,
     TensorSpec,
 )
-from modelkeep.client.sync import SyncRegistry
 from modelkeep.client.webhook_convert import is_delivery_name
 from modelkeep.client.webhook_records import (
     Delivery,
@@ -116,6 +125,9 @@ from modelkeep.client.webhook_records import (
     Webhook,
 )
 
+from modelkeep.client.registry import Registry
+from modelkeep.client.sync import SyncRegistry
+
 __all__ = [
     "DEFAULT_ENDPOINT",
     "DEFAULT_STREAMS",
@@ -123,6 +135,12 @@ __all__ = [
     "Alias",
     "AliasAssignment",
     "AliasProtection",
+    "AuditCheckpoint",
+    "AuditEvent",
+    "AuditFault",
+    "AuditFileWalk",
+    "AuditKey",
+    "AuditVerdict",
     "BadReference",
     "BadTree",
     "BaseModel",
@@ -187,6 +205,7 @@ __all__ = [
     "RegistryError",
     "Reuse",
     "Sampling",
+    "SignedCheckpoint",
     "Source",
     "StageAssignment",
     "StageMove",
@@ -212,7 +231,9 @@ __all__ = [
     "is_delivery_name",
     "parse_lineage_node",
     "parse_ref",
+    "read_audit_checkpoints",
     "read_prompt_file",
+    "verify_audit_lines",
 ]
 
 

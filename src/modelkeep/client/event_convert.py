@@ -18,8 +18,8 @@ def event_from_wire(wire: pb.Event) -> event_records.Event:
         action=wire.action,
         resource=wire.resource,
         actor=wire.actor,
-        before=_fields(wire.before) if wire.HasField("before") else None,
-        after=_fields(wire.after) if wire.HasField("after") else None,
+        before=fields_from_wire(wire.before) if wire.HasField("before") else None,
+        after=fields_from_wire(wire.after) if wire.HasField("after") else None,
     )
 
 
@@ -33,7 +33,7 @@ def filter_from_wire(wire: pb.EventFilter) -> event_records.EventFilter:
     return event_records.EventFilter(tuple(wire.actions), tuple(wire.models), wire.resource)
 
 
-def _fields(struct: struct_pb2.Struct) -> Mapping[str, Any]:
+def fields_from_wire(struct: struct_pb2.Struct) -> Mapping[str, Any]:
     """The fields as JSON has them; whole numbers are integers, as they were."""
     return {key: _exact(value) for key, value in sorted(json_format.MessageToDict(struct).items())}
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from modelkeep.client import (
+    audit_calls,
     batch_calls,
     blobs,
     events,
@@ -49,6 +50,7 @@ class Registry(
     transfer_calls.TransferCalls,
     events.EventCalls,
     webhooks.WebhookCalls,
+    audit_calls.AuditCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
 

@@ -162,6 +162,11 @@ class SyncRegistry:
     list_deliveries = _iterating(registry.Registry.list_deliveries)
     get_delivery = _blocking(registry.Registry.get_delivery)
     redeliver = _blocking(registry.Registry.redeliver)
+    list_audit_events = _iterating(registry.Registry.list_audit_events)
+    verify_audit = _iterating(registry.Registry.verify_audit)
+    export_audit = _iterating(registry.Registry.export_audit)
+    list_audit_checkpoints = _iterating(registry.Registry.list_audit_checkpoints)
+    audit_keys = _blocking(registry.Registry.audit_keys)
     push = _blocking(registry.Registry.push)
     pull = _blocking(registry.Registry.pull)
 

@@ -37,7 +37,7 @@ async def exported(
     db: database.Database, chain: rows.Chain, before: links.Head
 ) -> AsyncIterator[tuple[Sequence[str], int]]:
     """The lines of a chain behind an event, with the last sequence of each batch, and its end."""
-    head = before
+    head, sealed = before, 0
     async for records, signed in batches(db, chain, before.sequence):
         seals = {one.checkpoint.head.sequence: one for one in signed}
         texts = []
@@ -45,10 +45,11 @@ async def exported(
             event = lines.Event(chain.name.namespace, record.link(chain.name.namespace))
             texts.append(lines.write(event))
             if record.sequence in seals:
+                sealed += 1
                 texts.append(lines.write(seals[record.sequence]))
         head = links.Head(records[-1].sequence, records[-1].hash)
         yield texts, head.sequence
-    yield [lines.write(lines.End(chain.name.namespace, head))], head.sequence
+    yield [lines.write(lines.End(chain.name.namespace, head, sealed))], head.sequence
 
 
 async def batches(
