@@ -75,6 +75,12 @@ class BadTree(RegistryError):
     code = "INVALID_ARGUMENT"
 
 
+class BadSource(RegistryError):
+    """What is to be imported, a bundle, a cache or another registry, is not as it must be."""
+
+    code = "INVALID_ARGUMENT"
+
+
 class Refused(RegistryError):
     """A rule of the registry forbids it: a name is taken, a state is wrong, a right is missing."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 from modelkeep.client import (
     batching,
     concurrency,
+    digesting,
     errors,
-    hashing,
     media_types,
     patience,
     progress,
@@ -37,7 +36,6 @@ DEFAULT_STREAMS = 1
 """Streams of one large file; see docs/benchmarks.md."""
 _FIND_AT_ONCE = 1000
 _CHUNK_BYTES = 1024 * 1024
-_HASHED_TOGETHER = batching.Limits(256 * 1024, 4 * 1024 * 1024, 64)
 _Errand = Callable[[], Awaitable[None]]
 
 
@@ -62,7 +60,8 @@ class Order:
     listener: progress.Progress = field(default_factory=progress.Progress)
 
 
-def _listed(one: tree.HashedFile) -> records.File:
+def listed(one: tree.HashedFile) -> records.File:
+    """The file as a version lists it."""
     return records.File(
         path=one.local.path,
         digest=one.digest,
@@ -86,14 +85,16 @@ class Push:
 
     async def run(self) -> records.PushResult:
         """Push, and tell what was done. Every failure leaves what a later push goes on from."""
-        return await self.run_hashed(await self.hash(await self._walk()))
+        return await self.run_hashed(
+            await digesting.digest_all(await self._walk(), self._pool, self._listener)
+        )
 
     async def run_hashed(self, hashed: Sequence[tree.HashedFile]) -> records.PushResult:
         """Push these files instead of what is at the order's path; see `run`."""
         if hashed and self._limits is None:
             self._limits = await self._registry.capabilities()
             _check_limits([one.local for one in hashed], self._limits)
-        files = [_listed(one) for one in hashed]
+        files = [listed(one) for one in hashed]
         sealed = await reservation.reserve(self._registry, self._order, files)
         self._order = dataclasses.replace(self._order, ref=refs.parse(sealed.name))
         is_new = False
@@ -124,39 +125,6 @@ class Push:
         files = await self._pool.submit(lambda: tree.walk(path))
         _check_limits(files, self._limits)
         return files
-
-    async def hash(self, files: Sequence[tree.LocalFile]) -> list[tree.HashedFile]:
-        """The files with their digests, by path; FileChanged if one is not as it was seen."""
-        hashed: list[tree.HashedFile] = []
-
-        async def hash_one(file: tree.LocalFile) -> None:
-            self._listener.file_began(file.path, file.size_bytes, 0)
-            digest = await hashing.digest_local(
-                file, self._pool, lambda done: self._listener.file_moved(file.path, done)
-            )
-            hashed.append(tree.HashedFile(file, digest))
-            self._listener.file_ended(file.path)
-
-        async def hash_together(group: Sequence[tree.LocalFile]) -> None:
-            digests = await hashing.digest_together(group, self._pool)
-            for file, digest in zip(group, digests, strict=True):
-                self._listener.file_began(file.path, file.size_bytes, 0)
-                self._listener.file_moved(file.path, file.size_bytes)
-                self._listener.file_ended(file.path)
-                hashed.append(tree.HashedFile(file, digest))
-
-        small = [file for file in files if _HASHED_TOGETHER.take(file.size_bytes)]
-        errands: list[_Errand] = [
-            functools.partial(hash_one, file)
-            for file in files
-            if not _HASHED_TOGETHER.take(file.size_bytes)
-        ]
-        groups = batching.packed(small, lambda file: file.size_bytes, _HASHED_TOGETHER)
-        errands += [functools.partial(hash_together, group) for group in groups]
-        self._begin(progress.Step.HASH, files)
-        await concurrency.for_each(errands, _run, at_once=min(4, os.cpu_count() or 1))
-        self._listener.step_ended(progress.Step.HASH)
-        return sorted(hashed, key=lambda one: one.local.path.encode())
 
     async def _send_missing(self, hashed: Sequence[tree.HashedFile]) -> None:
         missing = await self._missing(hashed)

@@ -10,6 +10,11 @@ _VERSION = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII
 )
 _NAME = re.compile(r"namespaces/([^/]+)(?:/models/([^/]+)(?:/versions/([^/]+))?)?")
+ID_CHARACTER = re.compile(r"[a-z0-9._-]")
+"""What ids are made of; they begin and end with a letter or digit."""
+_RESERVED = re.compile(
+    r"latest|development|staging|production|archived|v?[0-9]+(\.([0-9]+|x))*([-+].*)?"
+)
 _ID_RULE = "lower-case letters, digits, '.', '_' and '-', at most 128 characters"
 
 
@@ -95,6 +100,16 @@ def parse_selection(text: str) -> Ref:
     if not ref.model:
         raise _bad(text, "name a model, for example acme/voice or acme/voice@production")
     return ref
+
+
+def is_reserved(alias: str) -> bool:
+    """Whether the text behind an `@` means a stage or a version, and so cannot be an alias."""
+    return _RESERVED.fullmatch(alias) is not None
+
+
+def is_id(text: str) -> bool:
+    """Whether a namespace, model or alias may be called so."""
+    return _ID.fullmatch(text) is not None
 
 
 def from_name(name: str) -> str:

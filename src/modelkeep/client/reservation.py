@@ -92,12 +92,13 @@ async def _ensure_model(registry: "Registry", order: "Order") -> None:
 
 
 async def _create_model(registry: "Registry", order: "Order", model: str) -> records.Model:
-    await _unless_taken(registry.create_namespace(order.ref.namespace))
-    await _unless_taken(registry.create_model(model, kind=_kind_wanted(order)))
+    await unless_taken(registry.create_namespace(order.ref.namespace))
+    await unless_taken(registry.create_model(model, kind=_kind_wanted(order)))
     return await registry.get_model(model)
 
 
-async def _unless_taken(creation: Coroutine[Any, Any, object]) -> None:
+async def unless_taken(creation: Coroutine[Any, Any, object]) -> None:
+    """Create something that may be there already."""
     try:
         await creation
     except errors.Refused as taken:
@@ -180,20 +181,20 @@ def _is_deleted(found: records.Version) -> bool:
 
 def _has_content(found: records.Version, order: "Order", files: Sequence[records.File]) -> bool:
     if isinstance(order.draft.spec, specs.PromptSpec):
-        return _comparable(found.spec) == _comparable(order.draft.spec)
+        return comparable(found.spec) == comparable(order.draft.spec)
     return found.manifest_digest == manifest.digest(files)
 
 
 def _says_the_same(found: records.Version, draft: specs.Draft) -> bool:
     return (
-        _comparable(found.spec) == _comparable(draft.spec)
+        comparable(found.spec) == comparable(draft.spec)
         and set(found.datasets) == set(draft.datasets)
         and dict(found.metrics) == dict(draft.metrics)
         and found.source == draft.source
     )
 
 
-def _comparable(spec: specs.ModelSpec | specs.PromptSpec | None) -> object:
+def comparable(spec: specs.ModelSpec | specs.PromptSpec | None) -> object:
     """The spec with its variables in one order: the server may keep them in another."""
     if isinstance(spec, specs.PromptSpec):
         return dataclasses.replace(spec, variables=tuple(sorted(spec.variables)))

@@ -1,0 +1,82 @@
+"""What a bundle says: one model, some versions of it, what points at them and ever did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelkeep.client import records, specs
+
+FORMAT = "modelkeep-bundle"
+FORMAT_VERSION = 1
+INDEX_NAME = "modelkeep-bundle.json"
+MAX_INDEX_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledVersion:
+    """One version as its registry had it."""
+
+    version: str
+    ordinal: int
+    stage: str
+    manifest_digest: str
+    draft: specs.Draft
+    files: tuple[records.File, ...]
+    creator: str
+    create_client: str
+    created_at: datetime | None
+    finalized_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledAlias:
+    """An alias that is set: to which version, by whom, when and why."""
+
+    alias: str
+    version: str
+    actor: str
+    reason: str
+    set_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledMove:
+    """A version that an alias pointed at, or that was in a stage, from when to when."""
+
+    subject: str
+    version: str
+    actor: str
+    reason: str
+    begun_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """All that the index of a bundle says; versions are in the order of their ordinals."""
+
+    name: str
+    kind: records.ModelKind
+    owner: str
+    description: str
+    labels: Mapping[str, str]
+    creator: str
+    created_at: datetime | None
+    versions: tuple[BundledVersion, ...]
+    aliases: tuple[BundledAlias, ...]
+    alias_history: tuple[BundledMove, ...]
+    stage_history: tuple[BundledMove, ...]
+
+    @property
+    def blobs(self) -> dict[str, int]:
+        """The size of each blob by its digest, in the order in which they lie in the bundle."""
+        sizes: dict[str, int] = {}
+        for version in self.versions:
+            for file in version.files:
+                sizes.setdefault(file.digest, file.size_bytes)
+        return sizes
+
+
+def blob_name(digest: str) -> str:
+    """The name of a blob's member: `blobs/sha256/<hex>`."""
+    return f"blobs/{digest.replace(':', '/')}"
