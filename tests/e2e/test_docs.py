@@ -69,12 +69,13 @@ def test_every_command_answers_as_documented(
     directory = tmp_path / "work"
     directory.mkdir()
     outputs = console.play(played, directory, environ, {ENDPOINT: tree.endpoint})
-    for command, output in zip(played, outputs, strict=True):
-        if not command.accepts(output):
-            pytest.fail(
-                f"{command.place}\n$ {command.typed}\n{output}\ndocumented:\n{command.answer}",
-                pytrace=False,
-            )
+    wrong = [
+        f"{command.place}\n$ {command.typed}\n{output}\ndocumented:\n{command.answer}"
+        for command, output in zip(played, outputs, strict=True)
+        if not command.accepts(output)
+    ]
+    if wrong:
+        pytest.fail("\n\n".join(wrong), pytrace=False)
     if left_out:
         pytest.skip(f"left out, there is no go to build grpcurl: {len(left_out)} lines")
 
