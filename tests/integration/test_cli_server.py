@@ -153,3 +153,26 @@ async def test_two_pushes_of_one_version_at_once(run: Run, folder: Path) -> None
     assert "Another push" in told or "is there already" in told
     listed = json.loads((await run("ls", "acme/voice", "-o", "json")).stdout)
     assert [entry["state"] for entry in listed] == ["ready"]
+
+
+async def test_search_finds_orders_limits_and_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(b"w")
+    for place, accuracy in [("acme/a@1.0.0", 0.5), ("acme/b@1.0.0", 0.9), ("other/a@1.0.0", 0.7)]:
+        metric = f"accuracy={accuracy}"
+        pushed = await run("push", str(tmp_path / "w.bin"), place, "--metric", metric)
+        assert pushed.code == 0, pushed.stderr
+    everywhere = await run("search", "metrics.accuracy > 0.6")
+    assert [line.split()[0] for line in everywhere.stdout.splitlines()] == [
+        "REF", "acme/b@1.0.0", "other/a@1.0.0",
+    ]  # fmt: skip
+    assert "ACCURACY" in everywhere.stdout
+    best = ("search", "--namespace", "acme", "--order-by", "metrics.accuracy desc", "-o", "json")
+    found = json.loads((await run(*best)).stdout)
+    assert [entry["metrics"] for entry in found] == [{"accuracy": 0.9}, {"accuracy": 0.5}]
+    first = await run(*best, "--limit", "1")
+    assert len(json.loads(first.stdout)) == 1
+    assert "Only the first 1 are shown" in first.stderr
+    wrong = await run("search", "metrics.accuracy > high", "--model", "acme/a")
+    assert wrong.code == 2
+    assert "column 20" in wrong.stderr
+    assert (await run("search", "a", "--namespace", "none")).code == 3

@@ -13,7 +13,7 @@ _MOST_AT_ONCE = 1000
     epilog="Example: modelkeep search 'metrics.accuracy > 0.9 AND labels.team = \"x\"'. "
     "Grammar and fields: docs/search.md."
 )
-@click.argument("query", metavar="FILTER", default="")
+@click.argument("query", metavar="[FILTER]", required=False, default="")
 @click.option("--namespace", default="", metavar="NAMESPACE", help="Only there.")
 @click.option("--model", default="", metavar="NAMESPACE/MODEL", help="Only its versions.")
 @click.option(
