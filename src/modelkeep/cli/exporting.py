@@ -18,8 +18,8 @@ from modelkeep.cli import exchange_tables, output, progress, session, settings
 def export(chosen: settings.Settings, ref: str, file: Path, form: str) -> None:
     """Write versions into one file.
 
-    REF is acme/voice@1.2.0, or acme/voice for all that can be read. FILE is a plain tar that another
-    registry can import; it has its name only when it is whole, was read back and compared.
+    REF is acme/voice@1.2.0, or acme/voice for all that can be read. FILE is a plain tar that
+    another registry can import; it has its name only when it is whole, was read back and compared.
     """
 
     async def work(registry: client.Registry) -> client.ExportReport:

@@ -38,6 +38,7 @@ from modelkeep.client.diff_records import (
 )
 from modelkeep.client.errors import (
     BadReference,
+    BadSource,
     BadTree,
     Conflict,
     DataLoss,
@@ -54,6 +55,14 @@ from modelkeep.client.errors import (
     Violation,
 )
 from modelkeep.client.event_records import Event, EventFilter, Position
+from modelkeep.client.exchange.reports import (
+    Count,
+    Difference,
+    ExportReport,
+    ImportReport,
+    Verdict,
+    VersionOutcome,
+)
 from modelkeep.client.file_facts import (
     FileFacts,
     PickleFacts,
@@ -142,6 +151,7 @@ __all__ = [
     "AuditKey",
     "AuditVerdict",
     "BadReference",
+    "BadSource",
     "BadTree",
     "BaseModel",
     "BaseRelation",
@@ -150,6 +160,7 @@ __all__ = [
     "Capabilities",
     "Change",
     "Conflict",
+    "Count",
     "DataLoss",
     "Dataset",
     "DatasetRole",
@@ -159,9 +170,11 @@ __all__ = [
     "DeliveryState",
     "Dependency",
     "DiffSide",
+    "Difference",
     "Draft",
     "Event",
     "EventFilter",
+    "ExportReport",
     "File",
     "FileChange",
     "FileChangeKind",
@@ -173,6 +186,7 @@ __all__ = [
     "GarbageBlob",
     "GarbageReason",
     "HistoryEntry",
+    "ImportReport",
     "InvalidRequest",
     "LimitReached",
     "Lineage",
@@ -219,8 +233,10 @@ __all__ = [
     "Unavailable",
     "Upload",
     "UploadState",
+    "Verdict",
     "Version",
     "VersionDiff",
+    "VersionOutcome",
     "VersionState",
     "VersionWarning",
     "Via",

@@ -9,6 +9,7 @@ from modelkeep.client import (
     batch_calls,
     blobs,
     events,
+    exchanges,
     files,
     histories,
     lineage,
@@ -51,6 +52,7 @@ class Registry(
     events.EventCalls,
     webhooks.WebhookCalls,
     audit_calls.AuditCalls,
+    exchanges.ExchangeCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
 

@@ -169,6 +169,9 @@ class SyncRegistry:
     audit_keys = _blocking(registry.Registry.audit_keys)
     push = _blocking(registry.Registry.push)
     pull = _blocking(registry.Registry.pull)
+    export_bundle = _blocking(registry.Registry.export_bundle)
+    import_bundle = _blocking(registry.Registry.import_bundle)
+    import_hf_cache = _blocking(registry.Registry.import_hf_cache)
 
 
 async def _connect(endpoint: str, timeout_s: float) -> registry.Registry:
