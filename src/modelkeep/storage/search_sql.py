@@ -10,15 +10,6 @@ from dataclasses import dataclass, field
 
 from modelkeep.domain import filters, names, semver
 
-_COMPARATORS = {
-    filters.Operator.EQUAL: "=",
-    filters.Operator.UNEQUAL: "IS DISTINCT FROM",
-    filters.Operator.LESS: "<",
-    filters.Operator.AT_MOST: "<=",
-    filters.Operator.GREATER: ">",
-    filters.Operator.AT_LEAST: ">=",
-    filters.Operator.HAS: "=",
-}
 _COLUMNS = {
     "model": "m.name",
     "ordinal": "v.ordinal",
@@ -162,7 +153,8 @@ def test(column: str, node: filters.Comparison | filters.Presence, arguments: Ar
         return _text_test(column, node.operator, value)
     if node.operator is filters.Operator.UNEQUAL:
         return f"({column} IS NOT NULL AND {column} <> {value})"
-    return f"{column} {_COMPARATORS[node.operator]} {value}"
+    sign = "=" if node.operator is filters.Operator.HAS else node.operator.value
+    return f"{column} {sign} {value}"
 
 
 def _text_test(column: str, operator: filters.Operator, value: str) -> str:
@@ -173,7 +165,7 @@ def _text_test(column: str, operator: filters.Operator, value: str) -> str:
         return f"{column} = {value}"
     if operator is filters.Operator.UNEQUAL:
         return f"({column} IS NOT NULL AND {column} <> {value})"
-    return f'{column} COLLATE "C" {_COMPARATORS[operator]} {value}'
+    return f'{column} COLLATE "C" {operator.value} {value}'
 
 
 def _name(node: filters.Comparison, arguments: Arguments) -> str:
@@ -209,7 +201,7 @@ def _version(node: filters.Comparison, arguments: Arguments) -> str:
         sign = "<>" if node.operator is filters.Operator.UNEQUAL else "="
         return f"v.version {sign} {arguments.add(node.value)}"
     key = arguments.add(semver.parse(str(node.value)).key)
-    return f"v.semver_key {_COMPARATORS[node.operator]} {key}"
+    return f"v.semver_key {node.operator.value} {key}"
 
 
 _SPECIAL = {"name": _name, "base": _base, "version": _version}
@@ -306,5 +298,3 @@ _ROW_TESTS = {
     "datasets": _dataset_row,
     "files": _file_row,
 }
-ROW_FIELDS = frozenset(_ROWS)
-"""Fields that are kept in rows beside the version."""
