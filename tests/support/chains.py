@@ -2,8 +2,10 @@
 
 import datetime
 import hashlib
+import json
 from collections.abc import Sequence
 
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from modelkeep.audit_chain import lines, links
@@ -68,3 +70,21 @@ def export(
             texts.append(lines.write(signed(link, seed)))
     head = links.Head(made[-1].sequence, made[-1].hash)
     return [text.encode() for text in (*texts, lines.write(lines.End("acme", head, len(sealed))))]
+
+
+def fields_of(link: links.Link) -> tuple[object, ...]:
+    """An event as columns: sequence, instant, texts, `before` and `after` as JSON, hashes."""
+    fields = json.loads(link.document)
+    before, after = (
+        None if fields[key] is None else rfc8785.dumps(fields[key]).decode()
+        for key in ("before", "after")
+    )
+    texts = (fields[key] for key in ("occurred_at", "actor", "client", "request_id", "action"))
+    return (
+        link.sequence, *texts, fields["resource"], before, after, link.prev_hash, link.hash,
+    )  # fmt: skip
+
+
+def instant_of(text: object) -> datetime.datetime:
+    """The instant of a column of `fields_of`."""
+    return datetime.datetime.fromisoformat(str(text))

@@ -22,7 +22,7 @@ async def verify(
     walking = walk.Walk(links.Head(0, links.FIRST_HASH))
     seals = Seals(signer)
     told = 0
-    async for records, signed in batches(db, chain, 0):
+    async for records, signed in batches(db, chain, 0, chain.end.sequence):
         _along(walking, seals, chain.name.namespace, records, signed)
         if walking.fault is not None:
             break
@@ -36,27 +36,39 @@ async def verify(
 async def exported(
     db: database.Database, chain: rows.Chain, before: links.Head
 ) -> AsyncIterator[tuple[Sequence[str], int]]:
-    """The lines of a chain behind an event, with the last sequence of each batch, and its end."""
-    head, sealed = before, 0
-    async for records, signed in batches(db, chain, before.sequence):
-        seals = {one.checkpoint.head.sequence: one for one in signed}
+    """The lines of a chain behind an event, with the last sequence of each batch, and its end.
+
+    What does not fit is sent as it is: whoever verifies the lines shall find it.
+    """
+    name, sealed, last = chain.name.namespace, 0, max(chain.end.sequence, chain.highest)
+    async for records, signed in batches(db, chain, before.sequence, last):
+        seals = {one.checkpoint.head.sequence: lines.write(one) for one in signed}
         texts = []
         for record in records:
-            event = lines.Event(chain.name.namespace, record.link(chain.name.namespace))
-            texts.append(lines.write(event))
-            if record.sequence in seals:
-                sealed += 1
-                texts.append(lines.write(seals[record.sequence]))
-        head = links.Head(records[-1].sequence, records[-1].hash)
-        yield texts, head.sequence
-    yield [lines.write(lines.End(chain.name.namespace, head, sealed))], head.sequence
+            texts.append(lines.write(lines.Event(name, record.link(name))))
+            texts.extend([seals[record.sequence]] if record.sequence in seals else [])
+        sealed += len(texts) - len(records)
+        yield texts, records[-1].sequence
+    beyond = await _signed_beyond(db, chain)
+    end = lines.End(name, chain.end, sealed + len(beyond))
+    yield [*map(lines.write, beyond), lines.write(end)], chain.end.sequence
+
+
+async def _signed_beyond(db: database.Database, chain: rows.Chain) -> Sequence[lines.Signed]:
+    """The first checkpoint behind the end of the chain; there is none unless it was cut off."""
+    if chain.signed_beyond is None:
+        return []
+    beyond = chain.signed_beyond
+    async with db.connection() as connection:
+        return await checkpoints.list_between(
+            connection, chain.namespace_id, chain.name.namespace, beyond - 1, beyond
+        )
 
 
 async def batches(
-    db: database.Database, chain: rows.Chain, after: int
+    db: database.Database, chain: rows.Chain, after: int, last: int
 ) -> AsyncIterator[tuple[Sequence[audit.Record], Sequence[lines.Signed]]]:
-    """The events behind a sequence, with the checkpoints of these."""
-    last = chain.end.sequence
+    """The events behind a sequence up to another, with the checkpoints of these."""
     while after < last:
         async with db.connection() as connection:
             records = await rows.read_after(connection, chain.namespace_id, after, last)

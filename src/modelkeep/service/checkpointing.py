@@ -58,7 +58,9 @@ class Checkpointer:
         walking = walk.Walk(due.signed)
         name = audit.ChainName(due.namespace)
         chain = rows.Chain(due.namespace_id, name, due.head, due.head.sequence, None)
-        async for records, _ in chain_walking.batches(self._db, chain, due.signed.sequence):
+        async for records, _ in chain_walking.batches(
+            self._db, chain, due.signed.sequence, due.head.sequence
+        ):
             if not all(walking.take(record.link(due.namespace)) for record in records):
                 break
         return walking.expect_end(due.head)
