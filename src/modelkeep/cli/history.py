@@ -26,6 +26,7 @@ _DONE = {
     "model.moved": "renamed, was {before}",
     "model.updated": "changed: {changed}",
     "version.updated": "changed: {changed}",
+    "evaluation.recorded": "evaluated",
 }
 """What was done, by action; an action that is not here is told as it is called."""
 
@@ -85,7 +86,8 @@ def _drawn(entries: list[client.HistoryEntry]) -> rich_table.Table:
 
 def subject(entry: client.HistoryEntry) -> str:
     """What it was done to, within the model: `1.2.0`, `champion`, or `model`."""
-    words = entry.resource.split("/")
+    # What is of a version (an evaluation has a name that says nothing) is told of the version.
+    words = entry.resource.partition("/evaluations/")[0].split("/")
     return words[-1] if len(words) > len(("namespaces", "n", "models", "m")) else "model"
 
 

@@ -26,6 +26,15 @@ from modelkeep.client.audit_records import (
 from modelkeep.client.batch_calls import BlobOutcome
 from modelkeep.client.calls import DEFAULT_TIMEOUT_S
 from modelkeep.client.channel import DEFAULT_ENDPOINT
+from modelkeep.client.comparison_records import (
+    ComparedCandidate,
+    ComparedFigure,
+    ComparedMetric,
+    Comparison,
+    ComparisonVerdict,
+    SignificanceTest,
+    UnmatchedVersion,
+)
 from modelkeep.client.diff_records import (
     Change,
     DiffSide,
@@ -53,6 +62,14 @@ from modelkeep.client.errors import (
     Unauthenticated,
     Unavailable,
     Violation,
+)
+from modelkeep.client.evaluation_records import (
+    Evaluation,
+    EvaluationDataset,
+    EvaluationMetric,
+    EvaluationReport,
+    MetricDirection,
+    ScoreSet,
 )
 from modelkeep.client.event_records import Event, EventFilter, Position
 from modelkeep.client.exchange.reports import (
@@ -108,6 +125,7 @@ from modelkeep.client.records import (
 )
 from modelkeep.client.refs import Ref
 from modelkeep.client.refs import parse as parse_ref
+from modelkeep.client.registry import Registry
 from modelkeep.client.routes import Via
 from modelkeep.client.specs import (
     BaseModel,
@@ -124,6 +142,7 @@ from modelkeep.client.specs import (
     Source,
     TensorSpec,
 )
+from modelkeep.client.sync import SyncRegistry
 from modelkeep.client.webhook_convert import is_delivery_name
 from modelkeep.client.webhook_records import (
     Delivery,
@@ -133,9 +152,6 @@ from modelkeep.client.webhook_records import (
     NewSecret,
     Webhook,
 )
-
-from modelkeep.client.registry import Registry
-from modelkeep.client.sync import SyncRegistry
 
 __all__ = [
     "DEFAULT_ENDPOINT",
@@ -159,6 +175,11 @@ __all__ = [
     "Bump",
     "Capabilities",
     "Change",
+    "ComparedCandidate",
+    "ComparedFigure",
+    "ComparedMetric",
+    "Comparison",
+    "ComparisonVerdict",
     "Conflict",
     "Count",
     "DataLoss",
@@ -172,6 +193,10 @@ __all__ = [
     "DiffSide",
     "Difference",
     "Draft",
+    "Evaluation",
+    "EvaluationDataset",
+    "EvaluationMetric",
+    "EvaluationReport",
     "Event",
     "EventFilter",
     "ExportReport",
@@ -196,6 +221,7 @@ __all__ = [
     "LineageLink",
     "LineageNode",
     "MetricChange",
+    "MetricDirection",
     "Model",
     "ModelKind",
     "ModelSpec",
@@ -219,7 +245,9 @@ __all__ = [
     "RegistryError",
     "Reuse",
     "Sampling",
+    "ScoreSet",
     "SignedCheckpoint",
+    "SignificanceTest",
     "Source",
     "StageAssignment",
     "StageMove",
@@ -231,6 +259,7 @@ __all__ = [
     "TimedOut",
     "Unauthenticated",
     "Unavailable",
+    "UnmatchedVersion",
     "Upload",
     "UploadState",
     "Verdict",

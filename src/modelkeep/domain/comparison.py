@@ -210,8 +210,9 @@ def judge(
     before, after = baseline.metric, figure.metric
     if before.direction is not after.direction or before.unit != after.unit:
         field = "direction" if before.direction is not after.direction else "unit"
-        reason = f"{field} is {getattr(after, field)!r}, the baseline's {getattr(before, field)!r}"
-        return Candidate(version, Verdict.NOT_COMPARABLE, after, reason=str(reason))
+        now, then = str(getattr(after, field)), str(getattr(before, field))
+        reason = f"{field} is {now!r}, the baseline's {then!r}"
+        return Candidate(version, Verdict.NOT_COMPARABLE, after, reason=reason)
     outcome, reason = tested(baseline, figure)
     delta = after.value - before.value
     candidate = Candidate(version, Verdict.UNTESTED, after, delta, outcome, None, reason)
@@ -239,15 +240,19 @@ def tested(
     """
     before, after = baseline.metric, figure.metric
     if baseline.scores and figure.scores and before.examples == after.examples:
-        outcome = significance.paired(baseline.scores, figure.scores)
-        return (outcome, "") if outcome else (None, "all examples changed by the same amount")
+        return significance.paired(baseline.scores, figure.scores), ""
     if before.is_proportion and after.is_proportion:
         n_before, n_after = before.sample_count or 1, after.sample_count or 1
         return significance.two_proportions(before.value, n_before, after.value, n_after), ""
     if before.error is None or after.error is None:
-        lacks = [who for who, m in (("baseline", before), ("version", after)) if m.error is None]
-        return None, f"the {' and the '.join(lacks)} state no error and no interval"
+        return None, _lacking(before.error, after.error)
     return _by_errors(before, after, (before.error, after.error))
+
+
+def _lacking(before: float | None, after: float | None) -> str:
+    if before is None and after is None:
+        return "neither states an error or an interval"
+    return f"the {'baseline' if before is None else 'version'} states no error and no interval"
 
 
 def _by_errors(

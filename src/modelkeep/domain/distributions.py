@@ -34,6 +34,8 @@ def student_two_sided(t: float, freedom: float) -> float:
     """
     if freedom >= _LIKE_NORMAL or math.isinf(t):
         return normal_two_sided(t)
+    if t * t < freedom:  # near the middle, where 1 - x has the digits that x has lost
+        return 1.0 - incomplete_beta(0.5, freedom / 2, t * t / (freedom + t * t))
     return incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 

@@ -176,8 +176,9 @@ def _check_consistent(found: checks.Checks, metrics: Iterable[Metric]) -> None:
 
 
 def require_finite(found: checks.Checks, field: str, value: float) -> bool:
-    """Note a value that is NaN or infinite."""
-    return found.require(math.isfinite(value), field, f"is {value}; expected a finite number")
+    """Note a value that is NaN, infinite, or so large that its square would be."""
+    ok = math.isfinite(value) and abs(value) <= limits.MEASURED
+    return found.require(ok, field, f"is {value}; expected a finite number of at most 1e100")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def dataset_of(text: str) -> tuple[str, str]:
     found = checks.Checks()
     found.text("", name, limits.NAME_CHARS, least=1)
     found.text("", revision, limits.REVISION_CHARS)
-    found.require(bool(revision) or not at, "", "names no revision behind the '@'")
+    found.require(bool(revision) or not at or not name, "", "names no revision behind the '@'")
     return found.finish(lambda: (name, revision))
 
 

@@ -81,6 +81,8 @@ EVALUATION_METRICS = 1000
 """Of one evaluation, slices included."""
 SCORES = 20_000
 """Of one evaluation, all metrics and slices together."""
+MEASURED = 1e100
+"""Size of a figure or score, either way: sums of squares of so many do not overflow."""
 COMPARED_VERSIONS = 16
 COMPARISON_BYTES = 3 * MIB
 """Of one answer; clients of gRPC take 4 MiB unless told otherwise."""

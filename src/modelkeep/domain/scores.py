@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,7 @@ class ScoreSet:
 
     def _check_values(self, found: checks.Checks) -> None:
         for n, value in enumerate(self.values[: limits.SCORES]):
-            if not math.isfinite(value):
+            if not abs(value) <= limits.MEASURED:
                 evaluations.require_finite(found, f"values[{n}]", value)
 
     def _check_ids(self, found: checks.Checks) -> None:
@@ -81,9 +80,7 @@ def _summary(one: ScoreSet) -> evaluations.Scored:
     is_proportion = significance.is_binary(values)
     spread = None
     if count > 1 and not is_proportion:
-        spread = statistics.stdev(values, mean) / math.sqrt(count)
-    if not math.isfinite(mean):
-        raise errors.invalid(f"of {checks.shown(one.metric)} have no finite mean")
+        spread = significance.error_of_mean(values)
     metric = evaluations.Metric(
         name=one.metric,
         value=mean,

@@ -2,7 +2,6 @@
 
 import enum
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,8 @@ from modelkeep.domain import distributions
 _FEW = 5.0
 """Expected counts below this are too few for the normal approximation."""
 _FISHER_TERMS = 10_000
+_ROUNDING = 1e-12
+"""A spread this much smaller than the mean is that of rounding."""
 _SAME = 1e-7
 """Tables this little less probable than the one that was seen count as equally probable."""
 
@@ -19,6 +20,7 @@ class Test(enum.StrEnum):
     """How it was decided whether a difference is real."""
 
     PAIRED_T = "paired_t"
+    SIGN_EXACT = "sign_exact"
     MCNEMAR_EXACT = "mcnemar_exact"
     TWO_PROPORTION_Z = "two_proportion_z"
     FISHER_EXACT = "fisher_exact"
@@ -118,39 +120,33 @@ def known_errors(difference: float, errors: tuple[float, float]) -> Outcome:
     return Outcome(Test.INTERVAL_Z, distributions.normal_two_sided(z), z, None, error)
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> Outcome | None:
-    """Whether scores of the same examples differ; None if they all differ by the same.
+def paired(first: Sequence[float], second: Sequence[float]) -> Outcome:
+    """Whether scores of the same examples differ.
 
     0 and 1 throughout: McNemar's test in its exact form, Agresti, Categorical Data Analysis, 10.1:
-    of the examples that changed, as many for the better as for the worse. Otherwise the paired
-    t test, Student, The Probable Error of a Mean, Biometrika 6 (1908).
+    of the examples that changed, as many for the better as for the worse. Where all changed by the
+    same: the sign test, Conover, Practical Nonparametric Statistics, 3.4. Otherwise the paired t
+    test, Student, The Probable Error of a Mean, Biometrika 6 (1908).
 
     Args:
         first: scores, by example.
         second: as many, in the same order.
     """
     differences = [b - a for a, b in zip(first, second, strict=True)]
-    if not any(differences):
-        test = Test.MCNEMAR_EXACT if is_binary(first) and is_binary(second) else Test.PAIRED_T
-        return Outcome(test, 1.0)
     if is_binary(first) and is_binary(second):
-        changed = [one for one in differences if one]
-        improved = sum(one > 0 for one in changed)
-        p_value = distributions.fair_coin_two_sided(improved, len(changed))
-        return Outcome(Test.MCNEMAR_EXACT, p_value)
-    return _paired_t(differences)
+        return Outcome(Test.MCNEMAR_EXACT, _by_signs(differences))
+    mean = math.fsum(differences) / len(differences)
+    error = error_of_mean(differences) if len(differences) > 1 else 0.0
+    if error <= _ROUNDING * abs(mean):
+        return Outcome(Test.SIGN_EXACT, _by_signs(differences))
+    t, freedom = mean / error, float(len(differences) - 1)
+    return Outcome(Test.PAIRED_T, distributions.student_two_sided(t, freedom), t, freedom, error)
 
 
-def _paired_t(differences: Sequence[float]) -> Outcome | None:
-    count = len(differences)
-    if count < 2:  # noqa: PLR2004 - a spread takes two
-        return None
-    error = statistics.stdev(differences) / math.sqrt(count)
-    if error == 0:
-        return None
-    t = math.fsum(differences) / count / error
-    p_value = distributions.student_two_sided(t, count - 1)
-    return Outcome(Test.PAIRED_T, p_value, t, float(count - 1), error)
+def _by_signs(differences: Sequence[float]) -> float:
+    """How probable it is that so many or more of those that changed did so the same way."""
+    ups, downs = sum(one > 0 for one in differences), sum(one < 0 for one in differences)
+    return distributions.fair_coin_two_sided(ups, ups + downs)
 
 
 def is_binary(values: Sequence[float]) -> bool:
@@ -171,6 +167,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
         adjusted[place] = highest
     return adjusted
+
+
+def error_of_mean(values: Sequence[float]) -> float:
+    """The standard error of the mean of two values or more.
+
+    Source: NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.2: s / sqrt(n), with the
+    sample's standard deviation s, 1.3.5.6.
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    squares = math.fsum((value - mean) * (value - mean) for value in values)
+    return math.sqrt(squares / (count - 1) / count)
 
 
 def error_of_interval(low: float, high: float, level: float) -> float:

@@ -1,6 +1,7 @@
 """Crossings of evaluations and of comparisons."""
 
 import datetime
+import math
 from functools import partial
 
 from modelkeep.domain import checks, comparison, evaluations, limits, scores, significance
@@ -25,6 +26,7 @@ _TESTS: dict[int, significance.Test] = {
     pb.SIGNIFICANCE_TEST_FISHER_EXACT: significance.Test.FISHER_EXACT,
     pb.SIGNIFICANCE_TEST_WELCH_T: significance.Test.WELCH_T,
     pb.SIGNIFICANCE_TEST_INTERVAL_Z: significance.Test.INTERVAL_Z,
+    pb.SIGNIFICANCE_TEST_SIGN_EXACT: significance.Test.SIGN_EXACT,
 }
 
 
@@ -167,6 +169,11 @@ def _figure(metric: evaluations.Metric | None) -> pb.ComparedFigure | None:
     )
 
 
+def _finite(value: float | None) -> float | None:
+    """The value, but for the z or t of a difference without any error to speak of."""
+    return value if value is None or math.isfinite(value) else None
+
+
 def _candidate(candidate: comparison.Candidate) -> pb.ComparedCandidate:
     wire = pb.ComparedCandidate(
         version=str(candidate.version),
@@ -181,7 +188,7 @@ def _candidate(candidate: comparison.Candidate) -> pb.ComparedCandidate:
         test = convert.enum_to_wire(outcome.test, _TESTS)
         given = pb.ComparedCandidate(
             test=test,  # type: ignore[arg-type]
-            statistic=outcome.statistic,
+            statistic=_finite(outcome.statistic),
             degrees_of_freedom=outcome.freedom,
             p_value=outcome.p_value,
             delta_standard_error=outcome.standard_error,

@@ -100,6 +100,8 @@ class _SignificanceTestEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sign
     """Two means with standard errors and counts: Welch's t test."""
     SIGNIFICANCE_TEST_INTERVAL_Z: _SignificanceTest.ValueType  # 6
     """Standard errors, or those that intervals imply, without counts: z test."""
+    SIGNIFICANCE_TEST_SIGN_EXACT: _SignificanceTest.ValueType  # 7
+    """Scores of the same examples that all changed by the same: sign test."""
 
 class SignificanceTest(_SignificanceTest, metaclass=_SignificanceTestEnumTypeWrapper):
     """How it was decided whether a difference is real: the strongest test that what is known allows."""
@@ -118,6 +120,8 @@ SIGNIFICANCE_TEST_WELCH_T: SignificanceTest.ValueType  # 5
 """Two means with standard errors and counts: Welch's t test."""
 SIGNIFICANCE_TEST_INTERVAL_Z: SignificanceTest.ValueType  # 6
 """Standard errors, or those that intervals imply, without counts: z test."""
+SIGNIFICANCE_TEST_SIGN_EXACT: SignificanceTest.ValueType  # 7
+"""Scores of the same examples that all changed by the same: sign test."""
 Global___SignificanceTest: _TypeAlias = SignificanceTest  # noqa: Y015
 
 @_typing.final
@@ -171,7 +175,7 @@ class EvaluationMetric(_message.Message):
     name: _builtins.str
     """1 to 256 characters."""
     value: _builtins.float
-    """A finite number, in `unit`."""
+    """A finite number of at most 1e100 either way, in `unit`."""
     slice: _builtins.str
     """Of which examples, for example `lang=de`; empty for all. At most 256 characters."""
     direction: Global___MetricDirection.ValueType
@@ -264,7 +268,7 @@ class ScoreSet(_message.Message):
 
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """As many finite numbers, in the same order."""
+        """As many finite numbers of at most 1e100 either way, in the same order."""
 
     def __init__(
         self,
