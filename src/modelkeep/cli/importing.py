@@ -87,3 +87,31 @@ def hf_cache(
         )
 
     _told(chosen, form, work)
+
+
+@import_.command("mlflow")
+@click.option("--uri", required=True, metavar="http://HOST:PORT", help="The MLflow server.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this one.")
+@click.option("--into", required=True, metavar="NAMESPACE", help="Where to.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
+@output.option
+@settings.connecting
+@settings.pass_settings
+def mlflow(
+    chosen: settings.Settings,
+    /,
+    *,
+    uri: str,
+    models: Sequence[str],
+    into: str,
+    dry_run: bool,
+    form: str,
+) -> None:
+    """Bring the registered models of an MLflow server in, with their files."""
+
+    async def work(registry: client.Registry, listener: client.Progress) -> client.ImportReport:
+        return await registry.import_mlflow(
+            uri, into, models=models, is_dry_run=dry_run, listener=listener
+        )
+
+    _told(chosen, form, work)

@@ -1,5 +1,6 @@
 """Exporting and importing, as the SDK shows it; `exchange` has the work."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -97,3 +98,39 @@ class ExchangeCalls(connection.Connection):
         with workers.Workers() as pool:
             work = hf_import.CacheImport(self._whole, namespace, pool, heard, is_dry_run=is_dry_run)
             return await work.run(Path(directory), repositories)
+
+    async def import_mlflow(
+        self,
+        uri: str,
+        namespace: str,
+        *,
+        models: Sequence[str] = (),
+        is_dry_run: bool = False,
+        listener: progress.Progress | None = None,
+    ) -> reports.ImportReport:
+        """Bring the registered models of an MLflow server into a namespace.
+
+        An import that was cut goes on when the same call is made again.
+
+        Args:
+            uri: `http://HOST:PORT` of the MLflow server, with `USER:PASSWORD@` if it wants that.
+            namespace: where to; each registered model becomes a model of it.
+            models: names of those to bring; all if empty.
+            is_dry_run: tell what would be done, and write nothing.
+            listener: hears how far it is.
+
+        Raises:
+            NotFound: MLflow has no model of that name.
+            BadSource: MLflow does not answer, or not as it should.
+        """
+        from modelkeep.client.exchange import (  # noqa: PLC0415 - few need it
+            mlflow_http,
+            mlflow_import,
+        )
+
+        heard = listener or progress.Progress()
+        with workers.Workers() as pool, contextlib.closing(mlflow_http.Server(uri)) as server:
+            work = mlflow_import.MlflowImport(
+                self._whole, server, namespace, pool, heard, is_dry_run=is_dry_run
+            )
+            return await work.run(models)

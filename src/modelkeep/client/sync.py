@@ -176,6 +176,7 @@ class SyncRegistry:
     export_bundle = _blocking(registry.Registry.export_bundle)
     import_bundle = _blocking(registry.Registry.import_bundle)
     import_hf_cache = _blocking(registry.Registry.import_hf_cache)
+    import_mlflow = _blocking(registry.Registry.import_mlflow)
 
 
 async def _connect(endpoint: str, timeout_s: float) -> registry.Registry:

@@ -14,6 +14,7 @@ from modelkeep.client import refs
 PREFIX = "imported."
 REASON_MARK = "Imported from "
 """How every reason of an import begins; what has another reason was done by somebody since."""
+_LAYOUT = "\n\r\t"
 _MADE_ROOM = "replaced by "
 MAX_LABELS = 64
 MAX_LABEL_CHARS = 256
@@ -32,6 +33,14 @@ def cut(text: str, most_chars: int) -> str:
     return (
         plain if len(plain) <= most_chars else f"{plain[: most_chars - 1]}\N{HORIZONTAL ELLIPSIS}"
     )
+
+
+def laid_out(text: str, most_chars: int) -> str:
+    """The text with its line breaks and tabs, else as `cut`."""
+    plain = "".join(char if char in _LAYOUT else cut(char, 1) for char in text)
+    if len(plain) <= most_chars:
+        return plain
+    return f"{plain[: most_chars - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def labelled(

@@ -41,7 +41,7 @@ def read_card(raw: bytes) -> Card:
     """The card; `fault` says why its front matter could not be read, if so."""
     whole = raw.decode("utf-8", errors="replace")
     found = _FRONT.match(whole)
-    text = _text(whole[found.end() :] if found else whole)
+    text = facts.laid_out((whole[found.end() :] if found else whole).strip("\r\n"), MAX_CARD_CHARS)
     if found is None:
         return Card(text=text)
     try:
@@ -56,15 +56,6 @@ def read_card(raw: bytes) -> Card:
         task=_word(said.get("pipeline_tag")),
         library=_word(said.get("library_name")),
     )
-
-
-def _text(text: str) -> str:
-    """What a card may be: line breaks and tabs, no other control characters."""
-    lines = text.replace("\r\n", "\n").strip("\n").split("\n")
-    plain = "\n".join(
-        "\t".join(facts.cut(part, MAX_CARD_CHARS) for part in line.split("\t")) for line in lines
-    )
-    return plain if len(plain) <= MAX_CARD_CHARS else plain[:MAX_CARD_CHARS]
 
 
 def _labels(said: Mapping[Any, Any]) -> dict[str, str]:

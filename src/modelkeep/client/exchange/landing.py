@@ -92,6 +92,10 @@ class Landing:
         )
         await reservation.unless_taken(creation)
 
+    def ref(self, version: incoming.IncomingVersion) -> str:
+        """What the version is called here: `acme/voice@1.2.0`."""
+        return f"{self._model.ref}@{version.version}"
+
     def leave_out(self, called: str, why: str, *, version: str = "") -> None:
         """Tell that something is not imported, and why."""
         ref = f"{self._model.ref}@{version}" if version else ""
@@ -99,7 +103,7 @@ class Landing:
 
     async def land(self, version: incoming.IncomingVersion) -> None:
         """Have the registry hold the version, and note how that went."""
-        ref = f"{self._model.ref}@{version.version}"
+        ref = self.ref(version)
         self._landed.append(version)
         if self._is_dry_run:
             await self._foresee(version, ref)
@@ -118,7 +122,7 @@ class Landing:
     def found(self, version: incoming.IncomingVersion) -> None:
         """Tell that a version is there from an earlier run, without reading its files again."""
         self._landed.append(version)
-        ref = f"{self._model.ref}@{version.version}"
+        ref = self.ref(version)
         self._note(version.called, ref, reports.Verdict.THERE)
 
     async def _push(self, version: incoming.IncomingVersion, ref: str) -> records.PushResult:
@@ -177,7 +181,7 @@ class Landing:
         )
 
     def _is_whole(self, version: incoming.IncomingVersion) -> bool:
-        ref = f"{self._model.ref}@{version.version}"
+        ref = self.ref(version)
         wrong = reports.Verdict.CONFLICT
         return not any(one.ref == ref and one.verdict is wrong for one in self._outcomes)
 
