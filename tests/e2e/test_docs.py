@@ -20,6 +20,7 @@ from support import dev_tree, services
 from modelkeep import config
 from modelkeep.v1 import (
     artifact_service_pb2,
+    audit_service_pb2,
     event_service_pb2,
     lifecycle_service_pb2,
     registry_service_pb2,
@@ -32,7 +33,13 @@ ENDPOINT = "127.0.0.1:7420"
 DOCUMENTS = sorted(
     path for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")) if console.commands(path)
 )
-CONTRACT = (registry_service_pb2, lifecycle_service_pb2, artifact_service_pb2, event_service_pb2)
+CONTRACT = (
+    registry_service_pb2,
+    lifecycle_service_pb2,
+    artifact_service_pb2,
+    event_service_pb2,
+    audit_service_pb2,
+)
 
 
 @pytest.fixture(scope="session")
