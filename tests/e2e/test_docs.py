@@ -21,6 +21,7 @@ from modelkeep import config
 from modelkeep.v1 import (
     artifact_service_pb2,
     audit_service_pb2,
+    evaluation_service_pb2,
     event_service_pb2,
     lifecycle_service_pb2,
     registry_service_pb2,
@@ -39,6 +40,7 @@ CONTRACT = (
     artifact_service_pb2,
     event_service_pb2,
     audit_service_pb2,
+    evaluation_service_pb2,
 )
 
 
