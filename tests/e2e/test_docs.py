@@ -15,17 +15,9 @@ from pathlib import Path
 
 import pytest
 from e2e import console
-from support import dev_tree, services
+from support import dev_tree, services, wire
 
 from modelkeep import config
-from modelkeep.v1 import (
-    artifact_service_pb2,
-    audit_service_pb2,
-    evaluation_service_pb2,
-    event_service_pb2,
-    lifecycle_service_pb2,
-    registry_service_pb2,
-)
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "build" / "e2e" / "bin"
@@ -33,14 +25,6 @@ GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"
 ENDPOINT = "127.0.0.1:7420"
 DOCUMENTS = sorted(
     path for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")) if console.commands(path)
-)
-CONTRACT = (
-    registry_service_pb2,
-    lifecycle_service_pb2,
-    artifact_service_pb2,
-    event_service_pb2,
-    audit_service_pb2,
-    evaluation_service_pb2,
 )
 
 
@@ -93,8 +77,7 @@ def test_every_rpc_is_called_in_the_documentation() -> None:
     text = (ROOT / "docs" / "grpcurl.md").read_text()
     methods = {
         f"{service.full_name}/{method.name}"
-        for module in CONTRACT
-        for service in module.DESCRIPTOR.services_by_name.values()
+        for service in wire.SERVICES
         for method in service.methods
     }
     assert {method for method in methods if method not in text} == set()
