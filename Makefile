@@ -63,7 +63,7 @@ fmt: $(STAMP) ## Format everything
 bench: $(STAMP) ## Measure against the direct path, in one run; figures in build/bench/*.json
 	@$(BIN)/python tests/bench/run.py
 
-e2e: $(STAMP) ## Run the documentation's commands, and everything over MinIO (both need go)
+e2e: $(STAMP) ## Run the documentation's commands, everything over MinIO (both need go), an import from MLflow
 	@$(BIN)/python -m pytest tests/e2e
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -219,6 +219,42 @@ async def test_a_second_run_sends_nothing_and_moves_nothing(two: Two, tmp_path: 
     assert at_home.is_ok
 
 
+class Unplugged(Exception):
+    """What ends an import in its middle."""
+
+
+class Unplugging(client.Progress):
+    """Ends an import when the large file is in."""
+
+    def __init__(self) -> None:
+        self.step: client.Step | None = None
+
+    def step_began(self, step: client.Step, *_: int) -> None:
+        self.step = step
+
+    def file_ended(self, path: str) -> None:
+        if self.step is client.Step.SEND and path == "large.bin":
+            raise Unplugged
+
+
+@pytest.mark.usefixtures("folder")
+async def test_an_import_that_was_cut_goes_on(two: Two, tmp_path: Path) -> None:
+    bundle = tmp_path / "b.tar"
+    await two.source.export_bundle(MODEL, bundle)
+    with pytest.raises(Unplugged):
+        await two.target.import_bundle(bundle, listener=Unplugging())
+    report = await two.target.import_bundle(bundle)
+    assert report.is_ok
+    assert 0 < report.sent_bytes < LARGE_BYTES
+    await assert_same(two, "1.0.0", "2.0.0", "3.0.0-rc.1")
+
+
+async def test_an_export_that_fails_leaves_no_file(two: Two, tmp_path: Path) -> None:
+    with pytest.raises(client.NotFound):
+        await two.source.export_bundle("acme/absent", tmp_path / "b.tar")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a test may block
+
+
 @pytest.mark.usefixtures("folder")
 async def test_what_people_decided_since_stays(two: Two, tmp_path: Path) -> None:
     bundle = tmp_path / "b.tar"
