@@ -1,9 +1,10 @@
 """The rule of the audit chain: what is tampered with is found and named, what is not never is."""
 
 import dataclasses
-import hashlib
-import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import rfc8785
@@ -261,14 +262,22 @@ def test_a_file_that_nobody_touched_is_intact(events: int, sealed: set[int], cut
         assert proved([*chains.export(made[:cut]), *chains.export(made[cut:])]).is_intact
 
 
-def test_the_documented_way_by_hand_agrees() -> None:
-    """The twenty lines of docs/audit.md."""
-    previous = links.FIRST_HASH.hex()
-    for raw in EXPORT:
-        line = json.loads(raw)
-        if line["kind"] != "event":
-            continue
-        text = raw[len(b'{"event":') : raw.rindex(b',"hash":')]
-        assert line["event"]["prev_hash"] == previous
-        previous = hashlib.sha256(text).hexdigest()
-        assert line["hash"] == previous
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (EXPORT, f"{EVENTS} events fit"),
+        (EXPORT[:5] + EXPORT[6:], "does not follow"),
+        (EXPORT[:-1], "cut off"),
+        ([EXPORT[0].replace(b"ann", b"eve"), *EXPORT[1:]], f"{EVENTS} events fit"),
+        ([*EXPORT[:3], EXPORT[3].replace(b"ann", b"eve"), *EXPORT[4:]], "event 3 was changed"),
+    ],
+)
+def test_the_documented_way_by_hand_agrees(tmp_path: Path, texts: list[bytes], said: str) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    program = document.partition("```python\n")[2].partition("```")[0]
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"\n".join(texts) + b"\n")
+    ran = subprocess.run(
+        [sys.executable, "-c", program, file], capture_output=True, text=True, check=False
+    )
+    assert said in ran.stdout + ran.stderr

@@ -112,7 +112,7 @@ def read(raw: bytes) -> Line:
         found = _read(raw)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed(f"is no line of an audit export: {error!s:.200}") from None
-    if _written(found) != raw:
+    if not isinstance(found, Event) and _written(found) != raw:  # an event was cut out of it
         raise Malformed("is not written as an export writes it")
     return found
 

@@ -13,9 +13,10 @@ _SHOWN = 50
 
 @click.group()
 def audit() -> None:
-    """Tell who did or tried what, and prove that nobody has touched the record.
+    """Tell who did what, and prove the record.
 
-    NAMESPACE is one of yours, or _registry: attempts that were denied before a namespace was known.
+    Every change is told, and every attempt at one that was denied. NAMESPACE is one of yours, or
+    _registry: what was denied before a namespace was known.
     """
 
 
