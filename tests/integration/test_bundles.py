@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -217,6 +218,36 @@ async def test_a_second_run_sends_nothing_and_moves_nothing(two: Two, tmp_path: 
     assert [entry async for entry in two.target.history(MODEL)] == before
     at_home = await two.source.import_bundle(bundle)
     assert at_home.is_ok
+
+
+async def test_what_was_deleted_here_is_not_brought_back(
+    two: Two, folder: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "b.tar"
+    await two.source.export_bundle(MODEL, bundle)
+    await two.target.push(folder, f"{MODEL}@1.0.0")
+    await two.target.delete_version(f"{MODEL}@1.0.0")
+    report = await two.target.import_bundle(bundle)
+    assert report.versions[0].verdict is client.Verdict.CONFLICT
+    assert "restore" in report.versions[0].note
+    assert (f"{MODEL}@1.0.0", "state") in {(one.where, one.what) for one in report.differences}
+    spec = (await two.target.get_version(f"{MODEL}@2.0.0")).spec
+    assert isinstance(spec, client.ModelSpec)
+    assert spec.base is not None
+    assert spec.base.uri == f"modelkeep:{MODEL}@1.0.0"  # what is deleted can be no base
+
+
+@pytest.mark.usefixtures("folder")
+async def test_what_is_quarantined_here_is_compared_and_told(two: Two, tmp_path: Path) -> None:
+    (tmp_path / "bad.bin").write_bytes(pickle.dumps(os.system))
+    await two.source.push(tmp_path / "bad.bin", "acme/bad@1.0.0")
+    await two.source.set_stage("acme/bad@1.0.0", "staging", reason="tried")
+    await two.source.export_bundle("acme/bad", tmp_path / "bad.tar")
+    strict = client.PicklePolicy.QUARANTINE
+    await two.target.create_namespace("acme", pickle_policy=strict)
+    report = await two.target.import_bundle(tmp_path / "bad.tar")
+    assert {one.what for one in report.differences} == {"state", "stage"}
+    assert any("was not moved to staging" in note for note in report.notes)
 
 
 class Unplugged(Exception):

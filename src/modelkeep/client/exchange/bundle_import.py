@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelkeep.client import errors, progress, refs, specs, tree, workers
+from modelkeep.client import errors, progress, records, refs, specs, tree, workers
 from modelkeep.client.exchange import (
     bundle_file,
     bundle_records,
@@ -123,22 +123,23 @@ class BundleImport:
         is_before = _is_before(base, version, bundle)
         if is_before:
             base = dataclasses.replace(refs.parse_model(target), selector=base.selector)
-        if is_before or await self._is_there(base):
+        # What is imported before is there by now, unless it was refused; a dry run trusts it.
+        if (is_before and self._is_dry_run) or await self._is_ready(base):
             found = dataclasses.replace(spec.base, version=base.version_name)
         else:
             notes.append(
-                f"{bundle.name}@{version.version}: its base {base} is not in this registry and is"
+                f"{bundle.name}@{version.version}: its base {base} is not ready here and is"
                 " kept as a URI; import the base first to have it linked."
             )
             found = dataclasses.replace(spec.base, version="", uri=f"modelkeep:{base}")
         return dataclasses.replace(spec, base=found)
 
-    async def _is_there(self, base: refs.Ref) -> bool:
+    async def _is_ready(self, base: refs.Ref) -> bool:
         try:
             found = await self._registry.get_version(str(base))
         except errors.NotFound:
             return False
-        return found.finalized_at is not None and found.deleted_at is None
+        return found.state is records.VersionState.READY
 
 
 def _is_before(

@@ -9,6 +9,8 @@ from modelkeep.client.exchange import facts, incoming, reports
 if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
+_READABLE = (records.VersionState.READY, records.VersionState.QUARANTINED)
+
 
 async def has_files(registry: "Registry", ref: str, files: Sequence[records.File]) -> bool:
     """Whether a version holds these files and no others; digests that are unknown count as equal.
@@ -70,7 +72,7 @@ class Check:
         ref = f"{self._model.ref}@{wanted.version}"
         present = await self._registry.get_version(ref)
         found: list[records.File] = []
-        if present.state is not records.VersionState.DRAFT:
+        if present.state in _READABLE:
             found = [file async for file in self._registry.list_files(ref)]
         equal = _equal(wanted.files, found)
         same_files = self._tally.compare(

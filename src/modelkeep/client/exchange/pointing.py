@@ -1,6 +1,7 @@
 """Stages and aliases of what was imported: set where nobody has decided otherwise."""
 
-from collections.abc import Collection, Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelkeep.client import errors, history_records
@@ -31,7 +32,8 @@ class Pointing:
         """Move versions to their stages, the one in production last."""
         ordered = sorted(versions, key=lambda one: one.stage == incoming.PRODUCTION)
         for version in ordered:
-            await self._move_one(version)
+            with self._noting(f"{self._model}@{version.version} was not moved to {version.stage}"):
+                await self._move_one(version)
 
     async def _move_one(self, version: incoming.IncomingVersion) -> None:
         ref = f"{self._model}@{version.version}"
@@ -77,7 +79,16 @@ class Pointing:
         """Set aliases to versions that are there."""
         for alias in aliases:
             if alias.version in there:
-                await self._name_one(alias)
+                with self._noting(f"{self._model}@{alias.alias} was not set to {alias.version}"):
+                    await self._name_one(alias)
+
+    @contextlib.contextmanager
+    def _noting(self, undone: str) -> Iterator[None]:
+        """Tell of what a rule forbids, and go on: the rest is worth having, and it is compared."""
+        try:
+            yield
+        except errors.Refused as refused:
+            self.notes.append(f"{undone}: {refused.message.rstrip('.')}.")
 
     async def _name_one(self, alias: incoming.IncomingAlias) -> None:
         ref = f"{self._model}@{alias.version}"
