@@ -139,9 +139,11 @@ def test_what_one_side_lacks_is_told() -> None:
 
 def test_only_what_was_measured_the_same_way_matches() -> None:
     baseline = evaluation(digest="sha256:" + "a" * 64)
-    assert matching.match([], baseline)[1] == "no evaluation by suite satisfaction on satisfaction"
+    assert (
+        matching.match([], baseline)[1] == "no evaluation on satisfaction by suite 'satisfaction'"
+    )
     for fields, reason in (
-        ({"suite": "x"}, "no evaluation by suite satisfaction on satisfaction; it has x"),
+        ({"suite": "x"}, "no evaluation on satisfaction by suite 'satisfaction'; it has x"),
         ({"revision": "2026-09"}, "dataset revision is 2026-09, the baseline's 2026-10"),
         ({"evaluator": "judge@2"}, "evaluator is judge@2, the baseline's judge@1.4"),
         ({"digest": "sha256:" + "b" * 64}, "digest of the dataset differs, though the revision"),

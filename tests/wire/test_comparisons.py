@@ -116,8 +116,8 @@ async def test_what_was_measured_otherwise_is_not_compared(stubs: wire.Stubs) ->
     assert reasons == {
         older: "dataset revision is 2026-09, the baseline's 2026-10",
         judge: "evaluator is judge@2.0, the baseline's judge@1.4",
-        other: "no evaluation by suite satisfaction on satisfaction; it has safety",
-        none: "no evaluation by suite satisfaction on satisfaction",
+        other: "no evaluation on satisfaction by suite 'satisfaction'; it has safety",
+        none: "no evaluation on satisfaction by suite 'satisfaction'",
     }
     assert [list(line.candidates) for line in found.metrics] == [[]]
     nothing = await compare(stubs, [none, first])

@@ -28,7 +28,7 @@ def match(
     if not suite:
         others = ", ".join(sorted({one.suite for one in found}))
         has = f"; it has {others}" if others else ""
-        return None, f"no evaluation by suite {baseline.suite} on {baseline.dataset.name}{has}"
+        return None, f"no evaluation on {baseline.dataset.name} by suite {baseline.suite!r}{has}"
     revision = [one for one in suite if one.dataset.revision == baseline.dataset.revision]
     if not revision:
         has = _listed(one.dataset.revision for one in suite)
