@@ -148,7 +148,7 @@ READS = {
     "GetVersion": (versions.GET, "version_semver_unique"),
     "ListVersions": (versions.LIST, "version_ordinal_unique"),
     "ResolveVersion by stage": (resolving.BY_STAGE, "stage_assignment_history"),
-    "ResolveVersion by range": (resolving.BY_RANGE, "version_by_semver"),
+    "ResolveVersion by range": (resolving.BY_RANGE, "version_newest"),
     "ResolveVersion by digest": (resolving.BY_DIGEST, "version_by_manifest"),
     "ResolveVersion by ordinal": (resolving.BY_NUMBER, "version_ordinal_unique"),
 }
@@ -169,3 +169,28 @@ async def test_a_hot_read_goes_by_its_index(filled_url: str, name: str) -> None:
     plan = found[0]["Plan"]
     assert scanned(plan) == set()
     assert index in indexes(plan), indexes(plan)
+
+
+LOOK_UPS = {
+    "latest": (resolving.BY_RANGE, ("n1", "model-0", "", "~", False)),
+    "latest of all": (resolving.BY_RANGE, ("n1", "model-0", "", "~", True)),
+    "stage of many": (resolving.BY_STAGE, ("n1", "model-0", "development")),
+    "alias": (resolving.BY_ALIAS, ("n1", "model-0", "champion")),
+}
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+async def test_a_reference_is_found_without_reading_the_model(filled_url: str, name: str) -> None:
+    """The model has thousands of versions, most of which fit; only the newest is looked for."""
+    statement, arguments = LOOK_UPS[name]
+    connection = await asyncpg.connect(filled_url)
+    try:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")  # as the pool has it
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+        found = json.loads(await connection.fetchval(explain, *arguments))
+    finally:
+        await connection.close()
+    plan = found[0]["Plan"]
+    assert plan["Actual Rows"] == 1
+    assert next(rows_read(plan)) <= 100
+    assert sorted_rows(plan) <= 100

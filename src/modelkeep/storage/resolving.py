@@ -11,7 +11,11 @@ from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
 
 _SELECT = f"SELECT {version_rows.WHOLE} FROM {version_rows.FROM}"
-_MODEL = "n.name = $1 AND m.name = $2"
+# As a value, not by a join: so Postgres knows that it is one model, and walks its index in order
+# to the first that fits, where it would sort all versions of the model.
+_MODEL_ID = """(SELECT k.model_id FROM model k JOIN namespace s ON s.namespace_id = k.namespace_id
+WHERE s.name = $1 AND k.name = $2)"""
+_MODEL = f"v.model_id = {_MODEL_ID}"
 _NOW = "v.state = 'ready'"
 _THEN = """v.finalized_at <= $3 AND (v.deleted_at IS NULL OR v.deleted_at > $3)
 AND v.state IN ('ready', 'deleted', 'purged')"""
@@ -21,21 +25,26 @@ _BY_ORDINAL = "ORDER BY v.ordinal DESC LIMIT 1"
 
 BY_VERSION = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.version = $3"
 BY_VERSION_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.version = $4"
-BY_RANGE = f"""{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.semver_key >= $3 AND v.semver_key < $4
-AND ($5 OR NOT v.prerelease) {_BY_SEMVER}"""
+# Releases and pre-releases lie apart in the index: either are found at once, whatever the others.
+_WITHIN = f"""SELECT w.version_id, w.semver_key, w.ordinal FROM version w
+WHERE w.model_id = {_MODEL_ID} AND w.state = 'ready' AND w.semver_key >= $3 AND w.semver_key < $4"""
+_NEWEST = "ORDER BY semver_key DESC, ordinal DESC LIMIT 1"
+BY_RANGE = f"""{_SELECT} WHERE v.version_id = (SELECT version_id FROM (
+({_WITHIN} AND NOT w.prerelease {_NEWEST})
+UNION ALL ({_WITHIN} AND w.prerelease AND $5 {_NEWEST})) r {_NEWEST})"""
 BY_RANGE_THEN = f"""{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.semver_key >= $4
 AND v.semver_key < $5 AND ($6 OR NOT v.prerelease) {_BY_SEMVER}"""
 BY_ALIAS = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
-WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $3 AND x.valid_to IS NULL
+WHERE x.model_id = {_MODEL_ID} AND x.alias = $3 AND x.valid_to IS NULL
 AND {_NOW}"""
 BY_ALIAS_THEN = f"""{_SELECT} JOIN alias_assignment x ON x.version_id = v.version_id
-WHERE {_MODEL} AND x.model_id = m.model_id AND x.alias = $4 AND {_HELD_THEN}
+WHERE x.model_id = {_MODEL_ID} AND x.alias = $4 AND {_HELD_THEN}
 ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
 BY_STAGE = f"""{_SELECT} JOIN stage_assignment x ON x.version_id = v.version_id
-WHERE {_MODEL} AND x.model_id = m.model_id AND x.stage = $3 AND x.valid_to IS NULL AND {_NOW}
+WHERE x.model_id = {_MODEL_ID} AND x.stage = $3 AND x.valid_to IS NULL AND {_NOW}
 ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
 BY_STAGE_THEN = f"""{_SELECT} JOIN stage_assignment x ON x.version_id = v.version_id
-WHERE {_MODEL} AND x.model_id = m.model_id AND x.stage = $4 AND {_HELD_THEN} AND {_THEN}
+WHERE x.model_id = {_MODEL_ID} AND x.stage = $4 AND {_HELD_THEN} AND {_THEN}
 ORDER BY x.valid_from DESC, x.assignment_id DESC LIMIT 1"""
 BY_DIGEST = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.manifest_digest = $3 {_BY_ORDINAL}"
 BY_DIGEST_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.manifest_digest = $4 {_BY_ORDINAL}"
