@@ -55,8 +55,9 @@ def compare(
     plot: Path | None,
     form: str,
 ) -> None:
-    """Tell whether versions are better or worse than a baseline, figure by figure, and how sure.
+    """Tell whether versions are better or worse.
 
+    Figure by figure against a baseline, by a test that is named, or why a figure does not compare.
     References that begin with @ are of the first one's model: acme/voice@1.2.0 @1.3.0 @production.
     """
     if plot:
