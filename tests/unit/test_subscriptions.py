@@ -74,7 +74,9 @@ def test_every_action_in_the_code_is_documented() -> None:
     for module in (ROOT / "src" / "modelkeep" / "service").glob("*.py"):
         recorded |= set(re.findall(r'events\.Event\(\s*"([a-z_.]+)"', module.read_text()))
     documented = set(
-        re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE)
+        re.findall(
+            r"^\| `([a-z_]+\.[a-z_]+)` \|", (ROOT / "docs" / "events.md").read_text(), re.MULTILINE
+        )
     )
     assert recorded <= documented
     assert len(recorded) > 20

@@ -92,7 +92,7 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
     known = {
         field.name
         for field in method.input_type.fields
-        # Some requests have a text where others have a message of that name; none of these is needed.
+        # Some have a text where others have a message of that name; none of these is needed.
         if not (field.message_type is None and isinstance(values.get(field.name), dict))
     } & values.keys()
     kind = message_factory.GetMessageClass(method.input_type)

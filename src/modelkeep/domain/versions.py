@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from modelkeep.domain import checks, errors, limits, names, specs, stages
 
-
 RETENTION = datetime.timedelta(days=30)
 """How long a deleted version can be restored, unless the configuration says otherwise."""
 

@@ -122,7 +122,7 @@ def move_model(
         convert.check_etag(found, "etag", request.etag)
     if new.namespace != name.namespace:
         raise errors.invalid(
-            "is in another namespace, where the model's bytes are not; export it and import it there",
+            "is in another namespace, where its bytes are not; export it and import it there",
             "destination",
         )
     return once, name, new, request.etag
