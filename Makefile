@@ -10,12 +10,12 @@ PROTOS := $(wildcard protos/modelkeep/v1/*.proto)
 GENERATED := src/modelkeep/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check protos fmt bench e2e lock baseline clean
+.PHONY: help setup demo test check protos fmt bench bench-scale e2e lock baseline clean
 
 help: ## List the targets
 	@echo 'Modelkeep: a model registry you can trust with production. Start with `make demo`.'
 	@echo
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Create .venv with exactly the locked packages
 
@@ -62,6 +62,9 @@ fmt: $(STAMP) ## Format everything
 
 bench: $(STAMP) ## Measure against the direct path, in one run; figures in build/bench/*.json
 	@$(BIN)/python tests/bench/run.py
+
+bench-scale: $(STAMP) ## Measure at ten thousand and at a million versions, in one run, beside MLflow
+	@$(BIN)/python tests/bench/bench_scale.py --mlflow
 
 e2e: $(STAMP) ## Run the documentation's commands, everything over MinIO (both need go), an import from MLflow
 	@$(BIN)/python -m pytest tests/e2e

@@ -21,13 +21,17 @@ COUNTER = b"10000000"
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`at_once` callers, each sending its next request when the one before is answered."""
+    """`at_once` callers, each sending its next request when the one before is answered.
+
+    Each caller has a request of its own, or goes through all of them if `rotate`.
+    """
 
     endpoint: str
     method: str
     requests: list[bytes]
     at_once: int
     seconds: float
+    rotate: bool = False
     latencies_ms: list[float] = field(default_factory=list)
 
     async def run(self, counter: Iterator[int]) -> dict[str, Any]:
@@ -49,12 +53,14 @@ class Load:
         }
 
     async def _call(self, call: Any, caller: int, counter: Iterator[int], began: float) -> None:
+        turn = caller
         while (sent := time.perf_counter()) < began + self.seconds:
-            await call(self._request(caller, counter))
+            await call(self._request(turn, counter))
+            turn += self.rotate
             self.latencies_ms.append((time.perf_counter() - sent) * 1000)
 
-    def _request(self, caller: int, counter: Iterator[int]) -> bytes:
-        request = self.requests[caller % len(self.requests)]
+    def _request(self, turn: int, counter: Iterator[int]) -> bytes:
+        request = self.requests[turn % len(self.requests)]
         return request.replace(COUNTER, b"%d" % next(counter)) if COUNTER in request else request
 
 

@@ -153,27 +153,67 @@ def scratch_directory() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """A database and a store that run, before any server does."""
+
+    directory: Path
+    database: postgres.Postgres
+    store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a server asks a database for."""
+
+    url: str
+
+
 @contextlib.asynccontextmanager
-async def running(store: str = "seaweedfs") -> AsyncIterator[Rig]:
-    """The whole tree on a scratch directory; Postgres with its own, durable settings.
+async def grounds(
+    store: str = "seaweedfs", settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Grounds]:
+    """Database and store on a scratch directory.
 
     Args:
         store: `seaweedfs`, or `minio` if `minio_binary` finds one.
+        settings: settings of Postgres; else it has its own, durable ones.
     """
     with scratch_directory() as data:
-        database = postgres.Postgres(data)
+        database = postgres.Postgres(data, settings)
         chosen = _store(store, data)
         async with contextlib.AsyncExitStack() as stack:
             for part in (database, chosen):
                 stack.push_async_callback(part.stop)
                 await part.start()
-            services = (database, cast("seaweed.SeaweedFS", chosen))  # it only asks where it is
-            front = server.Server(data, services, f"{ports.LOOPBACK}:0", clean_environ())
-            stack.push_async_callback(front.stop)
-            await front.start()
-            if front.child is None:
-                raise RuntimeError("the server has no process")
-            yield Rig(front.endpoint, front.child.pid, database.url, chosen, data)
+            yield Grounds(data, database, chosen)
+
+
+@contextlib.asynccontextmanager
+async def serving(ground: Grounds, name: str, database_url: str) -> AsyncIterator[Rig]:
+    """A server over one database of the grounds, in a directory of its own."""
+    data = ground.directory / name
+    files.private_directory(data)
+    services = cast(  # it only asks where they are
+        "tuple[postgres.Postgres, seaweed.SeaweedFS]", (_Named(database_url), ground.store)
+    )
+    front = server.Server(data, services, f"{ports.LOOPBACK}:0", clean_environ())
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(front.stop)
+        await front.start()
+        if front.child is None:
+            raise RuntimeError("the server has no process")
+        yield Rig(front.endpoint, front.child.pid, database_url, ground.store, data)
+
+
+@contextlib.asynccontextmanager
+async def running(store: str = "seaweedfs") -> AsyncIterator[Rig]:
+    """The whole tree on a scratch directory; see `grounds` for the store."""
+    async with (
+        grounds(store) as ground,
+        serving(ground, "server", ground.database.url) as one,
+    ):
+        yield one
 
 
 def _store(name: str, data: Path) -> Store:
