@@ -140,6 +140,7 @@ async def _searches(at: Registry) -> list[Kind]:
     found = []
     for name, (title, searches) in several.items():
         requests = [one for text, order in searches for one in page(text, order)]
+        random.Random(3).shuffle(requests)  # a short load meets rare and frequent alike
         kind = Kind(f"search_{name}", f"Search, {title}", "SearchVersions", requests, is_page=True)
         found.append(kind)
     late, number = await _late(at, "SearchVersions", page("")[0])
