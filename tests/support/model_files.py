@@ -94,9 +94,10 @@ def torch(content: bytes, *, packing: int = zipfile.ZIP_STORED, name: str = "m/d
     """What `torch.save` writes since version 1.6, with this pickle in it."""
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", packing) as archive:
-        archive.writestr(name, content)
-        archive.writestr("m/byteorder", "little")
-        archive.writestr("m/data/0", bytes(64))
+        for path, body in ((name, content), ("m/byteorder", b"little"), ("m/data/0", bytes(64))):
+            entry = zipfile.ZipInfo(path)  # of 1980, so that the same bytes are tried each time
+            entry.compress_type = packing
+            archive.writestr(entry, body)
     return written.getvalue()
 
 

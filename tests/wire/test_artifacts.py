@@ -51,6 +51,7 @@ async def test_the_capabilities_are_the_limits(stubs: wire.Stubs) -> None:
         max_batch_blob_bytes=256 << 10,
         max_batch_bytes=2 << 20,
         max_batch_blobs=500,
+        max_transfer_urls=64,
     )
 
 

@@ -89,7 +89,7 @@ class Bounded:
     def read(self, offset: int, length: int) -> bytes:
         """See `Source.read`."""
         length = max(0, min(length, self.size_bytes - offset))
-        if offset + length <= len(self._head):
+        if not length or offset + length <= len(self._head):
             return self._head[offset : offset + length]
         if not self._start <= offset <= self._start + len(self._window) - length:
             self._fetch(offset, length)
