@@ -4,6 +4,7 @@ Each xdist worker has its own services, started when the first of its tests need
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -17,6 +18,11 @@ from modelkeep.local import postgres as embedded
 # find is for whoever works on the code, not for whoever wants to land something else.
 hypothesis.settings.register_profile("modelkeep", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("modelkeep")
+
+# A shell has what it runs in the background ignore SIGINT, and so would every program that a test
+# starts and then interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
