@@ -241,6 +241,8 @@ async def _cut(running: rig.Rig, size: Size) -> report.Figure:
     ):
         proxy.cut_after(size.size_mib * _MIB * 9 // 10)
         pushed = await through.push(source, f"{_NAMESPACE}/cut@1.0.0", via=client.Via.SERVER)
+    if not proxy.cuts:
+        raise RuntimeError("the line was never cut, so nothing was measured")
     return report.Figure(
         name="loaded_cut",
         title=f"sent again, {size.size_mib} MiB cut at 90 %",

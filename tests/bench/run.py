@@ -38,9 +38,13 @@ async def _loaded(quick: bool) -> list[report.Figure]:
     return await bench_loaded.measure(bench_loaded.QUICK if quick else bench_loaded.FULL)
 
 
-BENCHES: dict[str, _Bench] = {"unary": _unary, "artifacts": _artifacts, "small": _small}
-BENCHES["watch"] = _watch
-BENCHES["loaded"] = _loaded
+BENCHES: dict[str, _Bench] = {
+    "unary": _unary,
+    "artifacts": _artifacts,
+    "small": _small,
+    "watch": _watch,
+    "loaded": _loaded,
+}
 
 
 async def main() -> None:
