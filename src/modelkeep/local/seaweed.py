@@ -133,7 +133,7 @@ class SeaweedFS:
                 **self._internal_keys(),
             },
             directory=self._store,
-            death_signal=signal.SIGTERM,
+            death_signal=signal.SIGKILL,  # it survives that, and may take ten seconds over SIGTERM
             stop_signals=(signal.SIGTERM,),
             stop_timeout_s=self._stop_timeout_s,
         )
