@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from modelkeep.v1 import audit_service_pb2 as modelkeep_dot_v1_dot_audit__service__pb2
+from modelkeep.v1 import compliance_pb2 as modelkeep_dot_v1_dot_compliance__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -64,6 +65,11 @@ class AuditServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysResponse.FromString,
                 _registered_method=True)
+        self.GetComplianceReport = channel.unary_unary(
+                '/modelkeep.v1.AuditService/GetComplianceReport',
+                request_serializer=modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -113,6 +119,15 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetComplianceReport(self, request, context):
+        """Versions that people rely on and of which something is missing: overdue or never evaluated, no
+        owner, risk tier, card, approval, lineage or signature; the greatest risk first, with a plan for
+        what is to be evaluated again. Errors: NOT_FOUND (namespace).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +155,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAuditKeys,
                     request_deserializer=modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysResponse.SerializeToString,
+            ),
+            'GetComplianceReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetComplianceReport,
+                    request_deserializer=modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -282,6 +302,33 @@ class AuditService:
             '/modelkeep.v1.AuditService/ListAuditKeys',
             modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysRequest.SerializeToString,
             modelkeep_dot_v1_dot_audit__service__pb2.ListAuditKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetComplianceReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.AuditService/GetComplianceReport',
+            modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportRequest.SerializeToString,
+            modelkeep_dot_v1_dot_compliance__pb2.GetComplianceReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from modelkeep.v1 import audit_service_pb2 as _audit_service_pb2
+from modelkeep.v1 import compliance_pb2 as _compliance_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -55,6 +56,11 @@ class AuditServiceStub:
     """
     ListAuditKeys: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditKeysRequest, _audit_service_pb2.ListAuditKeysResponse]
     """The public keys that the server signs and verifies checkpoints with; none if it has no key."""
+    GetComplianceReport: _grpc.UnaryUnaryMultiCallable[_compliance_pb2.GetComplianceReportRequest, _compliance_pb2.GetComplianceReportResponse]
+    """Versions that people rely on and of which something is missing: overdue or never evaluated, no
+    owner, risk tier, card, approval, lineage or signature; the greatest risk first, with a plan for
+    what is to be evaluated again. Errors: NOT_FOUND (namespace).
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -83,6 +89,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     ListAuditKeys: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditKeysRequest, _audit_service_pb2.ListAuditKeysResponse]  # type: ignore[assignment]
     """The public keys that the server signs and verifies checkpoints with; none if it has no key."""
+    GetComplianceReport: _aio.UnaryUnaryMultiCallable[_compliance_pb2.GetComplianceReportRequest, _compliance_pb2.GetComplianceReportResponse]  # type: ignore[assignment]
+    """Versions that people rely on and of which something is missing: overdue or never evaluated, no
+    owner, risk tier, card, approval, lineage or signature; the greatest risk first, with a plan for
+    what is to be evaluated again. Errors: NOT_FOUND (namespace).
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Who did or tried what, and the proof that nobody has touched the record since. docs/audit.md tells
@@ -138,5 +149,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditKeysResponse, _abc.Awaitable[_audit_service_pb2.ListAuditKeysResponse]]:
         """The public keys that the server signs and verifies checkpoints with; none if it has no key."""
+
+    @_abc_1.abstractmethod
+    def GetComplianceReport(
+        self,
+        request: _compliance_pb2.GetComplianceReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compliance_pb2.GetComplianceReportResponse, _abc.Awaitable[_compliance_pb2.GetComplianceReportResponse]]:
+        """Versions that people rely on and of which something is missing: overdue or never evaluated, no
+        owner, risk tier, card, approval, lineage or signature; the greatest risk first, with a plan for
+        what is to be evaluated again. Errors: NOT_FOUND (namespace).
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -124,6 +124,70 @@ SIGNIFICANCE_TEST_SIGN_EXACT: SignificanceTest.ValueType  # 7
 """Scores of the same examples that all changed by the same: sign test."""
 Global___SignificanceTest: _TypeAlias = SignificanceTest  # noqa: Y015
 
+class _CandidateOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CandidateOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CandidateOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CANDIDATE_OUTCOME_UNSPECIFIED: _CandidateOutcome.ValueType  # 0
+    """Never answered."""
+    CANDIDATE_OUTCOME_RECOMMENDED: _CandidateOutcome.ValueType  # 1
+    """It is the one to move."""
+    CANDIDATE_OUTCOME_PASSED_OVER: _CandidateOutcome.ValueType  # 2
+    """It could move, and another is preferred, or it is no better than what is there."""
+    CANDIDATE_OUTCOME_RULED_OUT: _CandidateOutcome.ValueType  # 3
+    """Something forbids it: a gate, a guard, where it stands."""
+    CANDIDATE_OUTCOME_NOT_COMPARABLE: _CandidateOutcome.ValueType  # 4
+    """Nothing tells how good it is."""
+
+class CandidateOutcome(_CandidateOutcome, metaclass=_CandidateOutcomeEnumTypeWrapper):
+    """What became of a candidate."""
+
+CANDIDATE_OUTCOME_UNSPECIFIED: CandidateOutcome.ValueType  # 0
+"""Never answered."""
+CANDIDATE_OUTCOME_RECOMMENDED: CandidateOutcome.ValueType  # 1
+"""It is the one to move."""
+CANDIDATE_OUTCOME_PASSED_OVER: CandidateOutcome.ValueType  # 2
+"""It could move, and another is preferred, or it is no better than what is there."""
+CANDIDATE_OUTCOME_RULED_OUT: CandidateOutcome.ValueType  # 3
+"""Something forbids it: a gate, a guard, where it stands."""
+CANDIDATE_OUTCOME_NOT_COMPARABLE: CandidateOutcome.ValueType  # 4
+"""Nothing tells how good it is."""
+Global___CandidateOutcome: _TypeAlias = CandidateOutcome  # noqa: Y015
+
+class _RegressionOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RegressionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RegressionOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REGRESSION_OUTCOME_UNSPECIFIED: _RegressionOutcome.ValueType  # 0
+    """Never answered."""
+    REGRESSION_OUTCOME_HELD: _RegressionOutcome.ValueType  # 1
+    """It is not worse, or no more than it may be."""
+    REGRESSION_OUTCOME_REGRESSED: _RegressionOutcome.ValueType  # 2
+    """It is worse than it may be."""
+    REGRESSION_OUTCOME_NOT_COMPARABLE: _RegressionOutcome.ValueType  # 3
+    """The baseline has it and the results do not, or the two do not compare."""
+    REGRESSION_OUTCOME_NEW: _RegressionOutcome.ValueType  # 4
+    """The baseline does not have it: nothing to hold it against."""
+
+class RegressionOutcome(_RegressionOutcome, metaclass=_RegressionOutcomeEnumTypeWrapper):
+    """What was found of a figure."""
+
+REGRESSION_OUTCOME_UNSPECIFIED: RegressionOutcome.ValueType  # 0
+"""Never answered."""
+REGRESSION_OUTCOME_HELD: RegressionOutcome.ValueType  # 1
+"""It is not worse, or no more than it may be."""
+REGRESSION_OUTCOME_REGRESSED: RegressionOutcome.ValueType  # 2
+"""It is worse than it may be."""
+REGRESSION_OUTCOME_NOT_COMPARABLE: RegressionOutcome.ValueType  # 3
+"""The baseline has it and the results do not, or the two do not compare."""
+REGRESSION_OUTCOME_NEW: RegressionOutcome.ValueType  # 4
+"""The baseline does not have it: nothing to hold it against."""
+Global___RegressionOutcome: _TypeAlias = RegressionOutcome  # noqa: Y015
+
 @_typing.final
 class EvaluationDataset(_message.Message):
     """The revision of a dataset that was measured on."""
@@ -889,3 +953,581 @@ class UnmatchedVersion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnmatchedVersion: _TypeAlias = UnmatchedVersion  # noqa: Y015
+
+@_typing.final
+class MetricTolerance(_message.Message):
+    """How much worse than the baseline a figure may be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    SLICE_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    RELATIVE_FIELD_NUMBER: _builtins.int
+    STRICT_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Which metric, 1 to 256 characters."""
+    slice: _builtins.str
+    """Of which examples; empty for all. In CheckRegression `*` stands for all and every slice."""
+    tolerance: _builtins.float
+    """By how much it may be worse, in the metric's unit, 0 or more."""
+    relative: _builtins.bool
+    """Whether `tolerance` is a part of the baseline's figure instead: 0.05 is 5 %."""
+    strict: _builtins.bool
+    """Whether more than that is too much even where chance could have done it."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        slice: _builtins.str = ...,
+        tolerance: _builtins.float = ...,
+        relative: _builtins.bool = ...,
+        strict: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metric", b"metric", "relative", b"relative", "slice", b"slice", "strict", b"strict", "tolerance", b"tolerance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MetricTolerance: _TypeAlias = MetricTolerance  # noqa: Y015
+
+@_typing.final
+class EvaluationPlan(_message.Message):
+    """What a model's versions are judged by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    SLICE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    SUITE_FIELD_NUMBER: _builtins.int
+    GUARDS_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/evaluationPlan`."""
+    metric: _builtins.str
+    """The metric that decides, 1 to 256 characters."""
+    slice: _builtins.str
+    """Of which examples; empty for all."""
+    direction: Global___MetricDirection.ValueType
+    """Which way it gets better."""
+    dataset: _builtins.str
+    """On which dataset: `name@revision`, or `name` for the revision of the baseline's last run."""
+    suite: _builtins.str
+    """By which suite; empty for any."""
+    actor: _builtins.str
+    """Output only: who said so."""
+    etag: _builtins.str
+    """Output only: changes with every change; send it back to guard one."""
+    @_builtins.property
+    def guards(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricTolerance]:
+        """What must not get worse, at most 64; each metric and slice once."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only: when."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        slice: _builtins.str = ...,
+        direction: Global___MetricDirection.ValueType = ...,
+        dataset: _builtins.str = ...,
+        suite: _builtins.str = ...,
+        guards: _abc.Iterable[Global___MetricTolerance] | None = ...,
+        actor: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "dataset", b"dataset", "direction", b"direction", "etag", b"etag", "guards", b"guards", "metric", b"metric", "name", b"name", "slice", b"slice", "suite", b"suite", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationPlan: _TypeAlias = EvaluationPlan  # noqa: Y015
+
+@_typing.final
+class SetEvaluationPlanRequest(_message.Message):
+    """Request of SetEvaluationPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    @_builtins.property
+    def plan(self) -> Global___EvaluationPlan:
+        """The whole plan; its `etag` is checked if it is set."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___EvaluationPlan | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetEvaluationPlanRequest: _TypeAlias = SetEvaluationPlanRequest  # noqa: Y015
+
+@_typing.final
+class SetEvaluationPlanResponse(_message.Message):
+    """Response of SetEvaluationPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___EvaluationPlan:
+        """The plan as it is now."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___EvaluationPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetEvaluationPlanResponse: _TypeAlias = SetEvaluationPlanResponse  # noqa: Y015
+
+@_typing.final
+class GetEvaluationPlanRequest(_message.Message):
+    """Request of GetEvaluationPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/evaluationPlan`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEvaluationPlanRequest: _TypeAlias = GetEvaluationPlanRequest  # noqa: Y015
+
+@_typing.final
+class GetEvaluationPlanResponse(_message.Message):
+    """Response of GetEvaluationPlan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___EvaluationPlan:
+        """The plan."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___EvaluationPlan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEvaluationPlanResponse: _TypeAlias = GetEvaluationPlanResponse  # noqa: Y015
+
+@_typing.final
+class RecommendVersionRequest(_message.Message):
+    """Request of RecommendVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    SIGNIFICANCE_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    stage: _builtins.str
+    """Where to: `staging` or `production`."""
+    dataset: _builtins.str
+    """On which dataset, `name@revision` or `name`, instead of the plan's."""
+    significance: _builtins.float
+    """Below which p-value a difference counts as real: above 0, below 0.5; 0 stands for 0.05."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which versions to choose among, at most 16 references of the model. Empty: the newest 16 ready
+        versions from whose stage a move leads there.
+        """
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        candidates: _abc.Iterable[_builtins.str] | None = ...,
+        dataset: _builtins.str = ...,
+        significance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "dataset", b"dataset", "parent", b"parent", "significance", b"significance", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendVersionRequest: _TypeAlias = RecommendVersionRequest  # noqa: Y015
+
+@_typing.final
+class RecommendVersionResponse(_message.Message):
+    """Response of RecommendVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOMMENDATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def recommendation(self) -> Global___Recommendation:
+        """The recommendation."""
+
+    def __init__(
+        self,
+        *,
+        recommendation: Global___Recommendation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recommendation", b"recommendation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recommendation", b"recommendation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendVersionResponse: _TypeAlias = RecommendVersionResponse  # noqa: Y015
+
+@_typing.final
+class ConsideredCandidate(_message.Message):
+    """A version that was considered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    PRIMARY_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Its name."""
+    outcome: Global___CandidateOutcome.ValueType
+    """What became of it."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why, in sentences with the figures."""
+
+    @_builtins.property
+    def primary(self) -> Global___ComparedCandidate:
+        """Its figure of the metric that decides against the baseline's, if there is one."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        outcome: Global___CandidateOutcome.ValueType = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        primary: Global___ComparedCandidate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["primary", b"primary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "primary", b"primary", "reasons", b"reasons", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsideredCandidate: _TypeAlias = ConsideredCandidate  # noqa: Y015
+
+@_typing.final
+class Recommendation(_message.Message):
+    """Which version to move, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    SIGNIFICANCE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    stage: _builtins.str
+    """Where to."""
+    version: _builtins.str
+    """Name of the version to move; empty if none should."""
+    summary: _builtins.str
+    """The answer in a sentence."""
+    baseline: _builtins.str
+    """Name of the version that stands there now; empty if there is none."""
+    dataset: _builtins.str
+    """The dataset that was judged on, with its revision; empty if nothing was measured."""
+    significance: _builtins.float
+    """Below which p-value a difference counts as real."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why, in sentences with the figures."""
+
+    @_builtins.property
+    def plan(self) -> Global___EvaluationPlan:
+        """The plan that it was judged by."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsideredCandidate]:
+        """All that were considered, the recommended one first, then from the best to the worst."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        version: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        baseline: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        plan: Global___EvaluationPlan | None = ...,
+        candidates: _abc.Iterable[Global___ConsideredCandidate] | None = ...,
+        significance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "candidates", b"candidates", "dataset", b"dataset", "model", b"model", "plan", b"plan", "reasons", b"reasons", "significance", b"significance", "stage", b"stage", "summary", b"summary", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
+
+@_typing.final
+class CheckRegressionRequest(_message.Message):
+    """Request of CheckRegression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    BASELINE_REF_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    SCORE_SETS_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    SUITE_FIELD_NUMBER: _builtins.int
+    TOLERANCES_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    STRICT_FIELD_NUMBER: _builtins.int
+    SIGNIFICANCE_FIELD_NUMBER: _builtins.int
+    ref: _builtins.str
+    """What is tested, `acme/voice@1.3.0`. With an `evaluation` it need not exist yet: `acme/voice` will
+    do.
+    """
+    baseline_ref: _builtins.str
+    """What to compare with, `acme/voice@production` for example."""
+    dataset: _builtins.str
+    """Without an evaluation: `name@revision`, or `name` for the revision of the baseline's last run."""
+    suite: _builtins.str
+    """Without an evaluation: by which suite; empty for all that the baseline has."""
+    allow_missing: _builtins.bool
+    """Whether figures that are missing or do not compare are let pass."""
+    strict: _builtins.bool
+    """Whether getting worse is too much even where chance could have done it."""
+    significance: _builtins.float
+    """Below which p-value a difference counts as real: above 0, below 0.5; 0 stands for 0.05."""
+    @_builtins.property
+    def evaluation(self) -> Global___Evaluation:
+        """Results that are not recorded; `dataset` and `suite` are then those of the evaluation."""
+
+    @_builtins.property
+    def score_sets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreSet]:
+        """Scores of single examples, summed up into metrics besides those of the evaluation."""
+
+    @_builtins.property
+    def tolerances(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricTolerance]:
+        """How much worse figures may be, at most 64; those that are not named may not be worse at all."""
+
+    def __init__(
+        self,
+        *,
+        ref: _builtins.str = ...,
+        baseline_ref: _builtins.str = ...,
+        evaluation: Global___Evaluation | None = ...,
+        score_sets: _abc.Iterable[Global___ScoreSet] | None = ...,
+        dataset: _builtins.str = ...,
+        suite: _builtins.str = ...,
+        tolerances: _abc.Iterable[Global___MetricTolerance] | None = ...,
+        allow_missing: _builtins.bool = ...,
+        strict: _builtins.bool = ...,
+        significance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "baseline_ref", b"baseline_ref", "dataset", b"dataset", "evaluation", b"evaluation", "ref", b"ref", "score_sets", b"score_sets", "significance", b"significance", "strict", b"strict", "suite", b"suite", "tolerances", b"tolerances"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckRegressionRequest: _TypeAlias = CheckRegressionRequest  # noqa: Y015
+
+@_typing.final
+class CheckRegressionResponse(_message.Message):
+    """Response of CheckRegression."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> Global___RegressionReport:
+        """What was found."""
+
+    def __init__(
+        self,
+        *,
+        report: Global___RegressionReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckRegressionResponse: _TypeAlias = CheckRegressionResponse  # noqa: Y015
+
+@_typing.final
+class RegressionCheck(_message.Message):
+    """A figure that was checked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUITE_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    SLICE_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    suite: _builtins.str
+    """Which set of metrics it is of."""
+    metric: _builtins.str
+    """What was measured; empty for the suite as a whole."""
+    slice: _builtins.str
+    """Of which examples; empty for all."""
+    direction: Global___MetricDirection.ValueType
+    """Which way it gets better."""
+    unit: _builtins.str
+    """Its unit."""
+    outcome: Global___RegressionOutcome.ValueType
+    """What was found."""
+    sentence: _builtins.str
+    """The same in a sentence, with the figures."""
+    failed: _builtins.bool
+    """Whether the report fails because of it."""
+    tolerance: _builtins.float
+    """By how much it was allowed to be worse, in its unit."""
+    @_builtins.property
+    def baseline(self) -> Global___ComparedFigure:
+        """The baseline's figure, if there is one."""
+
+    @_builtins.property
+    def candidate(self) -> Global___ComparedCandidate:
+        """The figure against it; `version` is what was tested."""
+
+    def __init__(
+        self,
+        *,
+        suite: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        slice: _builtins.str = ...,
+        direction: Global___MetricDirection.ValueType = ...,
+        unit: _builtins.str = ...,
+        outcome: Global___RegressionOutcome.ValueType = ...,
+        sentence: _builtins.str = ...,
+        failed: _builtins.bool = ...,
+        baseline: Global___ComparedFigure | None = ...,
+        candidate: Global___ComparedCandidate | None = ...,
+        tolerance: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "candidate", b"candidate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "candidate", b"candidate", "direction", b"direction", "failed", b"failed", "metric", b"metric", "outcome", b"outcome", "sentence", b"sentence", "slice", b"slice", "suite", b"suite", "tolerance", b"tolerance", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegressionCheck: _TypeAlias = RegressionCheck  # noqa: Y015
+
+@_typing.final
+class RegressionReport(_message.Message):
+    """Whether results are as good as a baseline's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REF_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    CHECKS_FIELD_NUMBER: _builtins.int
+    SIGNIFICANCE_FIELD_NUMBER: _builtins.int
+    SLICES_TESTED_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    ref: _builtins.str
+    """What was tested, as it was asked for."""
+    baseline: _builtins.str
+    """Name of the baseline's version; empty if there is none."""
+    dataset: _builtins.str
+    """The dataset as it was asked for."""
+    passed: _builtins.bool
+    """Whether nothing failed."""
+    summary: _builtins.str
+    """The same in a sentence."""
+    significance: _builtins.float
+    """Below which p-value a difference counts as real."""
+    slices_tested: _builtins.int
+    """For how many slices of one metric p-values were adjusted, at most."""
+    truncated: _builtins.bool
+    """Whether checks that did not fail are missing because the answer would be too large."""
+    @_builtins.property
+    def checks(self) -> _containers.RepeatedCompositeFieldContainer[Global___RegressionCheck]:
+        """All figures, those that failed first."""
+
+    def __init__(
+        self,
+        *,
+        ref: _builtins.str = ...,
+        baseline: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        passed: _builtins.bool = ...,
+        summary: _builtins.str = ...,
+        checks: _abc.Iterable[Global___RegressionCheck] | None = ...,
+        significance: _builtins.float = ...,
+        slices_tested: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "checks", b"checks", "dataset", b"dataset", "passed", b"passed", "ref", b"ref", "significance", b"significance", "slices_tested", b"slices_tested", "summary", b"summary", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RegressionReport: _TypeAlias = RegressionReport  # noqa: Y015

@@ -55,6 +55,26 @@ class EvaluationServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsResponse.FromString,
                 _registered_method=True)
+        self.SetEvaluationPlan = channel.unary_unary(
+                '/modelkeep.v1.EvaluationService/SetEvaluationPlan',
+                request_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanResponse.FromString,
+                _registered_method=True)
+        self.GetEvaluationPlan = channel.unary_unary(
+                '/modelkeep.v1.EvaluationService/GetEvaluationPlan',
+                request_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanResponse.FromString,
+                _registered_method=True)
+        self.RecommendVersion = channel.unary_unary(
+                '/modelkeep.v1.EvaluationService/RecommendVersion',
+                request_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionResponse.FromString,
+                _registered_method=True)
+        self.CheckRegression = channel.unary_unary(
+                '/modelkeep.v1.EvaluationService/CheckRegression',
+                request_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionResponse.FromString,
+                _registered_method=True)
 
 
 class EvaluationServiceServicer:
@@ -97,6 +117,40 @@ class EvaluationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetEvaluationPlan(self, request, context):
+        """Say what a model's versions are judged by: the metric that decides, and guards that must not get
+        worse. Replaces what was said before. Errors: NOT_FOUND (model), ABORTED (STALE_ETAG).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluationPlan(self, request, context):
+        """Read what a model's versions are judged by. Errors: NOT_FOUND (model, or nobody has said).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecommendVersion(self, request, context):
+        """Which version to move to a stage, by the model's evaluation plan, among those that may move there
+        and whose gates pass; why, and why not the others. That none should is an answer. Changes nothing.
+        Errors: NOT_FOUND (model, a reference), FAILED_PRECONDITION (NO_EVALUATION_PLAN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckRegression(self, request, context):
+        """Whether results are as good as a baseline's, figure by figure: the test to run on every change.
+        They are those recorded of a version, or come with the request and are not recorded. What cannot
+        be compared fails, unless that is allowed. Changes nothing. Errors: NOT_FOUND (a reference),
+        INVALID_ARGUMENT (each field by name).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EvaluationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +173,26 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     servicer.CompareVersions,
                     request_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsResponse.SerializeToString,
+            ),
+            'SetEvaluationPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetEvaluationPlan,
+                    request_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanResponse.SerializeToString,
+            ),
+            'GetEvaluationPlan': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluationPlan,
+                    request_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanResponse.SerializeToString,
+            ),
+            'RecommendVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendVersion,
+                    request_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionResponse.SerializeToString,
+            ),
+            'CheckRegression': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckRegression,
+                    request_deserializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -230,6 +304,114 @@ class EvaluationService:
             '/modelkeep.v1.EvaluationService/CompareVersions',
             modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsRequest.SerializeToString,
             modelkeep_dot_v1_dot_evaluation__service__pb2.CompareVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetEvaluationPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EvaluationService/SetEvaluationPlan',
+            modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanRequest.SerializeToString,
+            modelkeep_dot_v1_dot_evaluation__service__pb2.SetEvaluationPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluationPlan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EvaluationService/GetEvaluationPlan',
+            modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanRequest.SerializeToString,
+            modelkeep_dot_v1_dot_evaluation__service__pb2.GetEvaluationPlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EvaluationService/RecommendVersion',
+            modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_evaluation__service__pb2.RecommendVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckRegression(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.EvaluationService/CheckRegression',
+            modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_evaluation__service__pb2.CheckRegressionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,23 @@ class EvaluationServiceStub:
     dataset, another suite, evaluator, direction or unit) is not compared, and the answer says why.
     Errors: NOT_FOUND (a reference).
     """
+    SetEvaluationPlan: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.SetEvaluationPlanRequest, _evaluation_service_pb2.SetEvaluationPlanResponse]
+    """Say what a model's versions are judged by: the metric that decides, and guards that must not get
+    worse. Replaces what was said before. Errors: NOT_FOUND (model), ABORTED (STALE_ETAG).
+    """
+    GetEvaluationPlan: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationPlanRequest, _evaluation_service_pb2.GetEvaluationPlanResponse]
+    """Read what a model's versions are judged by. Errors: NOT_FOUND (model, or nobody has said)."""
+    RecommendVersion: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.RecommendVersionRequest, _evaluation_service_pb2.RecommendVersionResponse]
+    """Which version to move to a stage, by the model's evaluation plan, among those that may move there
+    and whose gates pass; why, and why not the others. That none should is an answer. Changes nothing.
+    Errors: NOT_FOUND (model, a reference), FAILED_PRECONDITION (NO_EVALUATION_PLAN).
+    """
+    CheckRegression: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.CheckRegressionRequest, _evaluation_service_pb2.CheckRegressionResponse]
+    """Whether results are as good as a baseline's, figure by figure: the test to run on every change.
+    They are those recorded of a version, or come with the request and are not recorded. What cannot
+    be compared fails, unless that is allowed. Changes nothing. Errors: NOT_FOUND (a reference),
+    INVALID_ARGUMENT (each field by name).
+    """
 
 @_typing.type_check_only
 class EvaluationServiceAsyncStub(EvaluationServiceStub):
@@ -76,6 +93,23 @@ class EvaluationServiceAsyncStub(EvaluationServiceStub):
     by which test, and with which probability. What was measured otherwise (another revision of the
     dataset, another suite, evaluator, direction or unit) is not compared, and the answer says why.
     Errors: NOT_FOUND (a reference).
+    """
+    SetEvaluationPlan: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.SetEvaluationPlanRequest, _evaluation_service_pb2.SetEvaluationPlanResponse]  # type: ignore[assignment]
+    """Say what a model's versions are judged by: the metric that decides, and guards that must not get
+    worse. Replaces what was said before. Errors: NOT_FOUND (model), ABORTED (STALE_ETAG).
+    """
+    GetEvaluationPlan: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationPlanRequest, _evaluation_service_pb2.GetEvaluationPlanResponse]  # type: ignore[assignment]
+    """Read what a model's versions are judged by. Errors: NOT_FOUND (model, or nobody has said)."""
+    RecommendVersion: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.RecommendVersionRequest, _evaluation_service_pb2.RecommendVersionResponse]  # type: ignore[assignment]
+    """Which version to move to a stage, by the model's evaluation plan, among those that may move there
+    and whose gates pass; why, and why not the others. That none should is an answer. Changes nothing.
+    Errors: NOT_FOUND (model, a reference), FAILED_PRECONDITION (NO_EVALUATION_PLAN).
+    """
+    CheckRegression: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.CheckRegressionRequest, _evaluation_service_pb2.CheckRegressionResponse]  # type: ignore[assignment]
+    """Whether results are as good as a baseline's, figure by figure: the test to run on every change.
+    They are those recorded of a version, or come with the request and are not recorded. What cannot
+    be compared fails, unless that is allowed. Changes nothing. Errors: NOT_FOUND (a reference),
+    INVALID_ARGUMENT (each field by name).
     """
 
 class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -122,6 +156,47 @@ class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
         by which test, and with which probability. What was measured otherwise (another revision of the
         dataset, another suite, evaluator, direction or unit) is not compared, and the answer says why.
         Errors: NOT_FOUND (a reference).
+        """
+
+    @_abc_1.abstractmethod
+    def SetEvaluationPlan(
+        self,
+        request: _evaluation_service_pb2.SetEvaluationPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evaluation_service_pb2.SetEvaluationPlanResponse, _abc.Awaitable[_evaluation_service_pb2.SetEvaluationPlanResponse]]:
+        """Say what a model's versions are judged by: the metric that decides, and guards that must not get
+        worse. Replaces what was said before. Errors: NOT_FOUND (model), ABORTED (STALE_ETAG).
+        """
+
+    @_abc_1.abstractmethod
+    def GetEvaluationPlan(
+        self,
+        request: _evaluation_service_pb2.GetEvaluationPlanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evaluation_service_pb2.GetEvaluationPlanResponse, _abc.Awaitable[_evaluation_service_pb2.GetEvaluationPlanResponse]]:
+        """Read what a model's versions are judged by. Errors: NOT_FOUND (model, or nobody has said)."""
+
+    @_abc_1.abstractmethod
+    def RecommendVersion(
+        self,
+        request: _evaluation_service_pb2.RecommendVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evaluation_service_pb2.RecommendVersionResponse, _abc.Awaitable[_evaluation_service_pb2.RecommendVersionResponse]]:
+        """Which version to move to a stage, by the model's evaluation plan, among those that may move there
+        and whose gates pass; why, and why not the others. That none should is an answer. Changes nothing.
+        Errors: NOT_FOUND (model, a reference), FAILED_PRECONDITION (NO_EVALUATION_PLAN).
+        """
+
+    @_abc_1.abstractmethod
+    def CheckRegression(
+        self,
+        request: _evaluation_service_pb2.CheckRegressionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evaluation_service_pb2.CheckRegressionResponse, _abc.Awaitable[_evaluation_service_pb2.CheckRegressionResponse]]:
+        """Whether results are as good as a baseline's, figure by figure: the test to run on every change.
+        They are those recorded of a version, or come with the request and are not recorded. What cannot
+        be compared fails, unless that is allowed. Changes nothing. Errors: NOT_FOUND (a reference),
+        INVALID_ARGUMENT (each field by name).
         """
 
 def add_EvaluationServiceServicer_to_server(servicer: EvaluationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

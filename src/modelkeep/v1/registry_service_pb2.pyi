@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from modelkeep.v1 import compliance_pb2 as _compliance_pb2
 from modelkeep.v1 import diff_pb2 as _diff_pb2
 from modelkeep.v1 import facts_pb2 as _facts_pb2
 from modelkeep.v1 import history_pb2 as _history_pb2
@@ -375,6 +376,8 @@ class Model(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     LAST_ORDINAL_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    RISK_TIER_FIELD_NUMBER: _builtins.int
+    REVALIDATION_DAYS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}`."""
     kind: Global___ModelKind.ValueType
@@ -389,6 +392,12 @@ class Model(_message.Message):
     """Output only. Ordinal of its newest version, 0 if it never had one."""
     etag: _builtins.str
     """Output only. Changes with every change; send it back to guard an update."""
+    risk_tier: _compliance_pb2.RiskTier.ValueType
+    """How much harm it can do if it is wrong."""
+    revalidation_days: _builtins.int
+    """Days within which versions that people rely on are evaluated again, 1 to 3,650; 0 for those of
+    the risk tier.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels, with the limits of Namespace.labels."""
@@ -419,10 +428,12 @@ class Model(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         last_ordinal: _builtins.int = ...,
         etag: _builtins.str = ...,
+        risk_tier: _compliance_pb2.RiskTier.ValueType = ...,
+        revalidation_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "kind", b"kind", "labels", b"labels", "last_ordinal", b"last_ordinal", "name", b"name", "owner", b"owner", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator", b"creator", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "kind", b"kind", "labels", b"labels", "last_ordinal", b"last_ordinal", "name", b"name", "owner", b"owner", "revalidation_days", b"revalidation_days", "risk_tier", b"risk_tier", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1283,7 +1294,9 @@ class UpdateModelRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to take: `owner`, `description`, `labels`. At least one."""
+        """Which fields to take: `owner`, `description`, `labels`, `risk_tier`, `revalidation_days`. At
+        least one.
+        """
 
     def __init__(
         self,
