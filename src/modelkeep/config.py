@@ -14,7 +14,17 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, Literal, NewType, get_args
 
 PREFIX = "MODELKEEP_"
-CLIENT_KEYS = frozenset({"MODELKEEP_ENDPOINT"})
+CLIENT_KEYS = frozenset(
+    {
+        "MODELKEEP_ENDPOINT",
+        "MODELKEEP_TOKEN",
+        "MODELKEEP_TOKEN_FILE",
+        "MODELKEEP_ALLOW_PLAINTEXT_TOKEN",
+        "MODELKEEP_TLS_CA_FILE",
+        "MODELKEEP_TLS_CLIENT_CERT_FILE",
+        "MODELKEEP_TLS_CLIENT_KEY_FILE",
+    }
+)
 """Keys that the client reads; the server allows them to be set."""
 TEST_PREFIX = "MODELKEEP_TEST_"
 _DATABASE_KEY = "MODELKEEP_DATABASE_URL"

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from modelkeep import client
-from modelkeep.client import channel, manifest, media_types, records, refs, sync
+from modelkeep.client import endpoints, manifest, media_types, records, refs, sync
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_a_reference_and_a_name_are_two_ways_to_say_one_thing() -> None:
     ],
 )
 def test_an_endpoint_is_host_and_port(endpoint: str, target: str) -> None:
-    assert channel.target(endpoint) == target
+    assert endpoints.parse(endpoint) == endpoints.Endpoint(target)
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://host:1", "host:port", "a b", "host:1:2"])
 def test_what_is_no_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(client.InvalidRequest, match="HOST:PORT"):
-        channel.target(endpoint)
+        endpoints.parse(endpoint)
 
 
 def test_the_manifest_sorts_by_bytes_of_the_path() -> None:

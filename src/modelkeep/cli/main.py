@@ -1,5 +1,7 @@
 """The group `modelkeep`: global options and the list of verbs."""
 
+from pathlib import Path
+
 import click
 
 import modelkeep as package
@@ -68,6 +70,7 @@ SECTIONS = {
     },
 }
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _EPILOG = """\b
 References: NAMESPACE/MODEL@SELECTOR, where the selector is a version (2.1.0), a
 range (^2.1), an alias (champion), a stage (production), latest, #17 (ordinal)
@@ -95,12 +98,46 @@ errors to standard error. MODELKEEP_ENDPOINT names the server once for all.
     default=settings.DEFAULT_ENDPOINT,
     show_default=True,
     show_envvar=True,
-    metavar="HOST:PORT",
+    metavar=settings.ENDPOINT_METAVAR,
     help="The server to speak to.",
+)
+@click.option(
+    "--ca-file",
+    envvar="MODELKEEP_TLS_CA_FILE",
+    type=_FILE,
+    show_envvar=True,
+    help="Authorities that may vouch for the server, in PEM; else those of the system.",
+)
+@click.option(
+    "--client-cert",
+    envvar="MODELKEEP_TLS_CLIENT_CERT_FILE",
+    type=_FILE,
+    show_envvar=True,
+    help="Certificate to show the server, in PEM.",
+)
+@click.option(
+    "--client-key",
+    envvar="MODELKEEP_TLS_CLIENT_KEY_FILE",
+    type=_FILE,
+    show_envvar=True,
+    help="The certificate's private key.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the details of errors.")
 @click.version_option(package.__version__, prog_name="modelkeep", message="%(prog)s %(version)s")
 @click.pass_context
-def modelkeep(context: click.Context, endpoint: str, verbose: bool) -> None:
+def modelkeep(  # noqa: PLR0917 - click passes all by name
+    context: click.Context,
+    endpoint: str,
+    ca_file: Path | None,
+    client_cert: Path | None,
+    client_key: Path | None,
+    verbose: bool,
+) -> None:
     """A model registry you can trust with production."""
-    context.obj = settings.Settings(endpoint=endpoint, verbose=verbose)
+    context.obj = settings.Settings(
+        endpoint=endpoint,
+        verbose=verbose,
+        ca_file=ca_file,
+        certificate_file=client_cert,
+        key_file=client_key,
+    )

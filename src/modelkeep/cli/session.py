@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 
 from modelkeep import client
-from modelkeep.cli import failures, settings
+from modelkeep.cli import credentials, failures, settings
 
 _Result = TypeVar("_Result")
 
@@ -51,5 +51,6 @@ class FileFailure(click.ClickException):
 async def _connected(
     chosen: settings.Settings, work: Callable[[client.Registry], Awaitable[_Result]]
 ) -> _Result:
-    async with client.connect(chosen.endpoint) as registry:
+    shown = credentials.chosen_by(chosen)
+    async with client.connect(chosen.endpoint, credentials=shown) as registry:
         return await work(registry)

@@ -2,21 +2,26 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 DEFAULT_ENDPOINT = "127.0.0.1:7420"
+ENDPOINT_METAVAR = "[https://]HOST:PORT"
 # Click's own type for what a decorator of a command takes and gives.
 _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """Which server, and how much to say about errors."""
+    """Which server, by what it is known and we are, and how much to say about errors."""
 
     endpoint: str
     verbose: bool
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
 
 pass_settings = click.make_pass_decorator(Settings)
@@ -36,7 +41,7 @@ def connecting(command: _Command) -> _Command:
         "--endpoint",
         expose_value=False,
         callback=_override,
-        metavar="HOST:PORT",
+        metavar=ENDPOINT_METAVAR,
         help="The server to speak to.",
     )(command)
 

@@ -25,7 +25,7 @@ from modelkeep.client.audit_records import (
 )
 from modelkeep.client.batch_calls import BlobOutcome
 from modelkeep.client.calls import DEFAULT_TIMEOUT_S
-from modelkeep.client.channel import DEFAULT_ENDPOINT
+from modelkeep.client.channel import DEFAULT_ENDPOINT, NO_CREDENTIALS
 from modelkeep.client.comparison_records import (
     ComparedCandidate,
     ComparedFigure,
@@ -35,6 +35,7 @@ from modelkeep.client.comparison_records import (
     SignificanceTest,
     UnmatchedVersion,
 )
+from modelkeep.client.credentials import Credentials, token_in
 from modelkeep.client.diff_records import (
     Change,
     DiffSide,
@@ -157,6 +158,7 @@ __all__ = [
     "DEFAULT_ENDPOINT",
     "DEFAULT_STREAMS",
     "DEFAULT_TIMEOUT_S",
+    "NO_CREDENTIALS",
     "Alias",
     "AliasAssignment",
     "AliasProtection",
@@ -182,6 +184,7 @@ __all__ = [
     "ComparisonVerdict",
     "Conflict",
     "Count",
+    "Credentials",
     "DataLoss",
     "Dataset",
     "DatasetRole",
@@ -278,25 +281,36 @@ __all__ = [
     "parse_ref",
     "read_audit_checkpoints",
     "read_prompt_file",
+    "token_in",
     "verify_audit_lines",
 ]
 
 
-def connect(endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Registry:
+def connect(
+    endpoint: str = DEFAULT_ENDPOINT,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    credentials: Credentials = NO_CREDENTIALS,
+) -> Registry:
     """A registry to use in `async with`; call it inside a running event loop.
 
     Args:
-        endpoint: `HOST:PORT`; nothing is connected before the first call.
+        endpoint: `HOST:PORT`, or `https://HOST:PORT` for a server that speaks TLS; nothing is
+            connected before the first call.
         timeout_s: how long one unary call may take, in seconds.
+        credentials: who calls, and by what the server is known.
 
     Raises:
-        InvalidRequest: the endpoint is not one.
+        InvalidRequest: the endpoint is not one, or the credentials are not for it.
     """
-    return Registry(endpoint, timeout_s=timeout_s)
+    return Registry(endpoint, timeout_s=timeout_s, shown=credentials)
 
 
 def connect_sync(
-    endpoint: str = DEFAULT_ENDPOINT, *, timeout_s: float = DEFAULT_TIMEOUT_S
+    endpoint: str = DEFAULT_ENDPOINT,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    credentials: Credentials = NO_CREDENTIALS,
 ) -> SyncRegistry:
     """A registry whose calls block, to use in `with`; otherwise the same as `connect`."""
-    return SyncRegistry(endpoint, timeout_s=timeout_s)
+    return SyncRegistry(endpoint, timeout_s=timeout_s, shown=credentials)

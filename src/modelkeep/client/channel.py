@@ -1,19 +1,17 @@
 """The channel to a registry and how its calls are retried."""
 
 import json
-import re
 from typing import Any
 
 import grpc
 
 import modelkeep
-from modelkeep.client import errors
+from modelkeep.client import bearing, credentials, endpoints
 
-DEFAULT_ENDPOINT = "127.0.0.1:7420"
-DEFAULT_PORT = 7420
+DEFAULT_ENDPOINT = endpoints.DEFAULT
+NO_CREDENTIALS = credentials.Credentials()
 _MAX_RECEIVE_BYTES = 32 * 1024 * 1024
 """Largest answer taken, in bytes: a page of 1,000 files with the longest paths fits well."""
-_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:]+\]|[^\s:/\[\]]+)(:\d{1,5})?")
 
 # Only UNAVAILABLE, and only where a repetition is harmless: reads always, mutations because each
 # carries a request_id. The two streams are left out; push and pull resume them where they stood.
@@ -49,30 +47,35 @@ _SERVICE_CONFIG = {
 }
 
 
-def target(endpoint: str) -> str:
-    """The gRPC target of `HOST`, `HOST:PORT` or `[IPv6]:PORT`; the port defaults to 7420.
+def open_channel(
+    where: endpoints.Endpoint, shown: credentials.Credentials = NO_CREDENTIALS
+) -> grpc.aio.Channel:
+    """A channel to that endpoint; nothing is connected before the first call.
 
     Raises:
-        InvalidRequest: it is none of these.
+        InvalidRequest: the credentials are not for that endpoint, or cannot be read.
     """
-    matched = _ENDPOINT.fullmatch(endpoint.strip())
-    if matched is None:
-        raise errors.InvalidRequest(
-            f"{endpoint!r} is not an endpoint: write HOST:PORT, for example {DEFAULT_ENDPOINT}.",
-            reason="BAD_ENDPOINT",
-        )
-    return f"{matched[1]}{matched[2] or f':{DEFAULT_PORT}'}"
+    return _open(where, shown, _options())
 
 
-def open_channel(endpoint: str) -> grpc.aio.Channel:
-    """A plaintext channel to that endpoint; nothing is connected before the first call."""
-    return grpc.aio.insecure_channel(target(endpoint), options=_options())
-
-
-def open_line(endpoint: str) -> grpc.aio.Channel:
+def open_line(
+    where: endpoints.Endpoint, shown: credentials.Credentials = NO_CREDENTIALS
+) -> grpc.aio.Channel:
     """Another such channel, whose connection no other channel of this process shares."""
-    alone = [("grpc.use_local_subchannel_pool", 1)]
-    return grpc.aio.insecure_channel(target(endpoint), options=[*_options(), *alone])
+    return _open(where, shown, [*_options(), ("grpc.use_local_subchannel_pool", 1)])
+
+
+def _open(
+    where: endpoints.Endpoint, shown: credentials.Credentials, options: list[tuple[str, Any]]
+) -> grpc.aio.Channel:
+    bearer = credentials.bearer(shown, where)
+    secure = credentials.channel_credentials(shown, where)
+    opened = (
+        grpc.aio.secure_channel(where.target, secure, options=options)
+        if secure is not None
+        else grpc.aio.insecure_channel(where.target, options=options)
+    )
+    return bearing.BearingChannel(opened, bearer) if bearer is not None else opened
 
 
 def _options() -> list[tuple[str, Any]]:

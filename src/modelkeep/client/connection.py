@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from google.protobuf import field_mask_pb2
 
-from modelkeep.client import calls, channel
+from modelkeep.client import calls, channel, credentials, endpoints
 from modelkeep.v1 import artifact_service_pb2_grpc as artifact_grpc
 from modelkeep.v1 import evaluation_service_pb2_grpc as evaluation_grpc
 from modelkeep.v1 import event_service_pb2_grpc as event_grpc
@@ -29,8 +29,9 @@ class Connection:
     """One channel to one registry, and more for bulk; use it as an async context manager.
 
     Args:
-        endpoint: `HOST:PORT`.
+        endpoint: `HOST:PORT`, or `https://HOST:PORT` for TLS.
         timeout_s: how long a unary call may take, in seconds.
+        shown: who calls, and by what the server is known.
     """
 
     def __init__(
@@ -38,10 +39,13 @@ class Connection:
         endpoint: str = channel.DEFAULT_ENDPOINT,
         *,
         timeout_s: float = calls.DEFAULT_TIMEOUT_S,
+        shown: credentials.Credentials = channel.NO_CREDENTIALS,
     ) -> None:
-        self.endpoint = channel.target(endpoint)
+        self._where = endpoints.parse(endpoint)
+        self._shown = shown
+        self.endpoint = self._where.target
         self._call = calls.Caller(timeout_s)
-        self._channel: grpc.aio.Channel = channel.open_channel(endpoint)
+        self._channel: grpc.aio.Channel = channel.open_channel(self._where, shown)
         self._lines = [self._channel]
         self._registry: RegistryServiceAsyncStub = registry_grpc.RegistryServiceStub(self._channel)
         self._artifacts: ArtifactServiceAsyncStub = artifact_grpc.ArtifactServiceStub(self._channel)
@@ -67,7 +71,7 @@ class Connection:
     def _line(self, number: int) -> "grpc.aio.Channel":
         """A channel with a connection of its own, for bulk; number 0 is the one of all calls."""
         while len(self._lines) <= number:
-            self._lines.append(channel.open_line(self.endpoint))
+            self._lines.append(channel.open_line(self._where, self._shown))
         return self._lines[number]
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from modelkeep.client import calls, channel, registry
+from modelkeep.client import calls, channel, credentials, registry
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -78,9 +78,14 @@ class SyncRegistry:
         endpoint: str = channel.DEFAULT_ENDPOINT,
         *,
         timeout_s: float = calls.DEFAULT_TIMEOUT_S,
+        shown: credentials.Credentials = channel.NO_CREDENTIALS,
     ) -> None:
         self.loop = _Loop()
-        self.registry = self.loop.run(_connect(endpoint, timeout_s))
+        try:
+            self.registry = self.loop.run(_connect(endpoint, timeout_s, shown))
+        except BaseException:
+            self.loop.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +187,8 @@ class SyncRegistry:
     import_mlflow = _blocking(registry.Registry.import_mlflow)
 
 
-async def _connect(endpoint: str, timeout_s: float) -> registry.Registry:
+async def _connect(
+    endpoint: str, timeout_s: float, shown: credentials.Credentials
+) -> registry.Registry:
     # On the private loop, because a channel belongs to the loop it was made on.
-    return registry.Registry(endpoint, timeout_s=timeout_s)
+    return registry.Registry(endpoint, timeout_s=timeout_s, shown=shown)
