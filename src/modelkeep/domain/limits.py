@@ -87,6 +87,13 @@ COMPARED_VERSIONS = 16
 COMPARISON_BYTES = 3 * MIB
 """Of one answer; clients of gRPC take 4 MiB unless told otherwise."""
 
+GATES = 64
+"""Of one policy."""
+GATE_ENTRIES = 64
+"""Datasets, fields or windows of one gate."""
+TRANSITION_VERDICTS = 200
+"""Approvals and rejections of one transition, all that were ever given."""
+
 FILTER_PATTERNS = 32
 FILTER_CHARS = 4096
 FILTER_CONDITIONS = 32
