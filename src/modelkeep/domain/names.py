@@ -23,6 +23,8 @@ _TRANSITION = re.compile(
 _GATE_POLICY = re.compile(r"namespaces/([^/]+)(?:/models/([^/]+))?/gatePolicies/([^/]+)")
 _ENVIRONMENT = re.compile(r"namespaces/([^/]+)/environments/([^/]+)")
 _DEPLOYMENT = re.compile(r"(namespaces/[^/]+/models/[^/]+)/deployments/([0-9a-f]{16})")
+_SIGNATURE = re.compile(r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/signatures/([0-9a-f]{16})")
+_TRUSTED_SIGNER = re.compile(r"namespaces/([^/]+)/trustedSigners/([^/]+)")
 _UPLOAD = re.compile(r"namespaces/([^/]+)/uploads/([0-9a-f]{32})")
 
 RESERVED_ALIASES = frozenset({"latest", "development", "staging", "production", "archived"})
@@ -409,6 +411,56 @@ class DeploymentName:
         return f"{self.parent}/deployments/{self.deployment}"
 
 
+@dataclass(frozen=True, slots=True)
+class SignatureName:
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/signatures/{16 hex digits}`."""
+
+    version: VersionName
+    signature: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/models/{model}/versions/{semver}/signatures/{signature}"
+        version, signature = _match(_SIGNATURE, text, form)
+        return cls(VersionName.parse(version), signature)
+
+    @property
+    def namespace(self) -> str:
+        """Id of the namespace it is in."""
+        return self.version.namespace
+
+    def __str__(self) -> str:
+        return f"{self.version}/signatures/{self.signature}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedSignerName:
+    """`namespaces/{namespace}/trustedSigners/{trusted_signer}`."""
+
+    namespace: str
+    signer: str
+
+    def __post_init__(self) -> None:
+        with checks.Checks() as found:
+            found.id("", self.namespace)
+            found.id("", self.signer)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name, or raise `errors.InvalidArgument`."""
+        form = "namespaces/{namespace}/trustedSigners/{trusted_signer}"
+        return cls(*_match(_TRUSTED_SIGNER, text, form))
+
+    @property
+    def parent(self) -> NamespaceName:
+        """The namespace it is in."""
+        return NamespaceName(self.namespace)
+
+    def __str__(self) -> str:
+        return f"namespaces/{self.namespace}/trustedSigners/{self.signer}"
+
+
 Resource = (
     NamespaceName
     | ModelName
@@ -420,6 +472,8 @@ Resource = (
     | WebhookName
     | DeliveryName
     | EvaluationName
+    | SignatureName
+    | TrustedSignerName
     | TransitionName
     | GatePolicyName
 )
