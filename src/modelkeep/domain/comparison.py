@@ -15,6 +15,12 @@ SIGNIFICANCE = 0.05
 """The p-value below which a difference counts as real, unless asked otherwise."""
 
 
+def check_level(found: checks.Checks, field: str, level: float) -> None:
+    """Note a level of significance that no decision can be made by."""
+    ok = 0 < level < 0.5  # noqa: PLR2004 - more is no evidence at all
+    found.require(ok, field, f"is {level}; expected above 0 and below 0.5")
+
+
 class Verdict(enum.StrEnum):
     """What a figure is against the baseline's."""
 
@@ -51,9 +57,7 @@ class Question:
             alone = len(self.versions) == 1 and self.baseline is None
             found.require(not alone, "refs", "names one version; name another, or a baseline")
             found.text("suite", self.suite, limits.NAME_CHARS)
-            ok = 0 < self.significance < 0.5  # noqa: PLR2004 - more is no evidence at all
-            shown = f"is {self.significance}; expected above 0 and below 0.5"
-            found.require(ok, "significance", shown)
+            check_level(found, "significance", self.significance)
 
     @property
     def asked(self) -> tuple[refs.Ref, ...]:

@@ -58,6 +58,8 @@ DIFF_BYTES = 3 * MIB
 CHUNK_BYTES = 1 * MIB
 MAX_CHUNK_BYTES = 2 * MIB
 MAX_MESSAGE_BYTES = MAX_CHUNK_BYTES + 64 * KIB
+STREAM_WINDOW_BYTES = 2 * MIB
+"""What a client may send ahead of the server's reading; over a line of 50 ms, 40 MiB/s a stream."""
 MIN_PART_BYTES = 16 * MIB
 MAX_PARTS = 10_000
 MAX_BLOB_BYTES = 5 * 1024 * 1024 * MIB
@@ -84,6 +86,10 @@ SCORES = 20_000
 MEASURED = 1e100
 """Size of a figure or score, either way: sums of squares of so many do not overflow."""
 COMPARED_VERSIONS = 16
+TOLERANCES = 64
+"""Guards of one evaluation plan, and tolerances of one regression check."""
+REVALIDATION_DAYS = 3650
+PLAN_PER_WEEK = 10_000
 COMPARISON_BYTES = 3 * MIB
 """Of one answer; clients of gRPC take 4 MiB unless told otherwise."""
 

@@ -21,9 +21,17 @@ def baseline_of(found: Found, suite: str, revision: str) -> evaluations.Evaluati
 
 
 def match(
-    found: Found, baseline: evaluations.Evaluation
+    found: Found,
+    baseline: evaluations.Evaluation | evaluations.Report,
+    owner: str = "the baseline's",
 ) -> tuple[evaluations.Evaluation | None, str]:
-    """The last run that compares with the baseline's, or the reason why none does."""
+    """The last run that compares with the baseline's, or the reason why none does.
+
+    Args:
+        found: the runs to choose from.
+        baseline: what they are to compare with.
+        owner: whose that is, for the reason.
+    """
     suite = [one for one in found if one.suite == baseline.suite]
     if not suite:
         others = ", ".join(sorted({one.suite for one in found}))
@@ -32,11 +40,11 @@ def match(
     revision = [one for one in suite if one.dataset.revision == baseline.dataset.revision]
     if not revision:
         has = _listed(one.dataset.revision for one in suite)
-        return None, f"dataset revision is {has}, the baseline's {baseline.dataset.revision}"
+        return None, f"dataset revision is {has}, {owner} {baseline.dataset.revision}"
     evaluator = [one for one in revision if one.evaluator == baseline.evaluator]
     if not evaluator:
         has = _listed(one.evaluator for one in revision)
-        return None, f"evaluator is {has}, the baseline's {baseline.evaluator}"
+        return None, f"evaluator is {has}, {owner} {baseline.evaluator}"
     digest = baseline.dataset.digest
     same = [one for one in evaluator if not digest or one.dataset.digest in {"", digest}]
     if not same:
