@@ -68,3 +68,9 @@ def literal(host: str) -> Address | None:
         return ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a URL or a listening address names it, is this machine only."""
+    address = literal(host)
+    return unwrapped(address).is_loopback if address is not None else host == "localhost"

@@ -1,0 +1,1 @@
+"""Whether credentials are what they claim: tokens of issuers we trust, and certificates."""

@@ -1,0 +1,77 @@
+"""Who a client's certificate is for: its names, as TLS verified them, and whom each one means."""
+
+import re
+from collections.abc import Mapping
+
+from modelkeep.authz import identity
+from modelkeep.domain import errors
+
+KINDS = ("URI", "DNS", "EMAIL")
+_PRINCIPAL = re.compile(r"(?:user|service):[!-~]{1,256}")
+
+
+def read_rules(text: str) -> Mapping[str, str]:
+    """Principals by name: `URI:spiffe://prod/ci=service:ci, DNS:ci.example.com=service:ci`.
+
+    Raises ValueError; the message says which rule is wrong.
+    """
+    rules: dict[str, str] = {}
+    for rule in filter(None, map(str.strip, text.split(","))):
+        name, _, principal = rule.rpartition("=")
+        kind, _, value = name.partition(":")
+        if kind not in KINDS or not value or "*" in value or not value.isprintable():
+            raise ValueError(f"{rule!r}: expected URI:, DNS: or EMAIL:, and a name without *")
+        if _PRINCIPAL.fullmatch(principal) is None:
+            raise ValueError(f"{rule!r}: expected =user:NAME or =service:NAME behind it")
+        if rules.setdefault(plain(kind, value), principal) != principal:
+            raise ValueError(f"{rule!r}: the name means somebody else already")
+    return rules
+
+
+def plain(kind: str, value: str) -> str:
+    """One spelling of a name: hosts in lower case, all else as it is.
+
+    Args:
+        kind: one of `KINDS`.
+        value: the name, as the certificate has it.
+    """
+    if kind == "DNS":
+        return f"{kind}:{value.lower()}"
+    if kind == "EMAIL":
+        local, at, host = value.rpartition("@")
+        return f"{kind}:{local}{at}{host.lower()}"
+    return f"{kind}:{value}"
+
+
+class CertificateWay:
+    """The way in with a client certificate, where nothing else is presented.
+
+    Args:
+        rules: principals by name, from `read_rules`.
+    """
+
+    def __init__(self, rules: Mapping[str, str]) -> None:
+        self._rules = rules
+
+    async def identify(self, presented: identity.Presented) -> identity.Identity | None:
+        """Whom the certificate's names mean; None if there is none, or a token counts instead.
+
+        Raises:
+            errors.Unauthenticated: none of its names is known (CERTIFICATE_UNKNOWN), or they mean
+                different principals (CERTIFICATE_AMBIGUOUS).
+        """
+        if presented.bearer or not presented.certificate_names:
+            return None
+        meant = {self._rules[name] for name in presented.certificate_names if name in self._rules}
+        if len(meant) == 1:
+            return identity.Identity(meant.pop())
+        if meant:
+            raise errors.Unauthenticated(
+                f"the client's certificate means {' and '.join(sorted(meant))}; one must be left",
+                reason="CERTIFICATE_AMBIGUOUS",
+            )
+        raise errors.Unauthenticated(
+            "the client's certificate is good, and none of its names is in "
+            f"MODELKEEP_MTLS_PRINCIPALS: {', '.join(presented.certificate_names)[:500]}",
+            reason="CERTIFICATE_UNKNOWN",
+        )
