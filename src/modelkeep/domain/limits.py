@@ -100,6 +100,13 @@ GATE_ENTRIES = 64
 TRANSITION_VERDICTS = 200
 """Approvals and rejections of one transition, all that were ever given."""
 
+SIGNATURES = 32
+"""Of one version."""
+TRUSTED_SIGNERS = 100
+"""Of one namespace, revoked ones aside."""
+DOCUMENT_BYTES = 3 * MIB
+"""Of one statement or bill of materials; clients of gRPC take 4 MiB unless told otherwise."""
+
 FILTER_PATTERNS = 32
 FILTER_CHARS = 4096
 FILTER_CONDITIONS = 32
