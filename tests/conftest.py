@@ -82,5 +82,6 @@ def config(database_url: str, s3: services.S3, bucket: str) -> configuration.Con
         s3_bucket=bucket,
         s3_secure=False,
         listen="127.0.0.1:0",
+        anonymous_role="admin",
         log_format="console",
     )

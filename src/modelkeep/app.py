@@ -12,6 +12,7 @@ import structlog
 
 from modelkeep import config as configuration
 from modelkeep.admin import port, readiness, sources
+from modelkeep.authz import caller as callers
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
 from modelkeep.domain import errors, garbage, limits, quotas
 from modelkeep.outbound import posting, sealing, signing
@@ -40,7 +41,7 @@ from modelkeep.service import (
     webhooks,
 )
 from modelkeep.storage import database, migrations, settings
-from modelkeep.transport import page_tokens, server
+from modelkeep.transport import authentication, page_tokens, server
 
 Config = configuration.Config
 Finding = doctor.Finding
@@ -110,6 +111,7 @@ async def running(
         grpc_server = server.Server(
             config.listen,
             moving.Moving(db),
+            authentication.Authentication((), _NoGrants(), _anonymous(config)),
             admin.calls if config.admin_listen else None,
             _open_denials(db, stack),
         )
@@ -134,7 +136,7 @@ async def running(
             on_admin(await stack.enter_async_context(admin.answering(config.admin_listen, looking)))
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
-        _warn_if_open(endpoint)
+        _warn_if_open(endpoint, config)
         _log.info("server.ready", endpoint=endpoint, services=sorted(config.services))
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
@@ -155,11 +157,22 @@ def _closed(grpc_server: server.Server) -> str:
     return "" if grpc_server.started else "starting"
 
 
-def _warn_if_open(endpoint: str) -> None:
-    """Say loudly that whoever reaches the port may do everything."""
+def _anonymous(config: Config) -> callers.Role | None:
+    return callers.Role(config.anonymous_role) if config.anonymous_role else None
+
+
+class _NoGrants:
+    async def grants_of(self, *_: object) -> tuple[callers.Grant, ...]:
+        return ()
+
+
+def _warn_if_open(endpoint: str, config: Config) -> None:
+    """Say loudly what whoever reaches the port may do without credentials."""
     host = endpoint.rpartition(":")[0].strip("[]")
-    if host not in _LOOPBACK:
-        _log.warning("server.open_to_network", endpoint=endpoint, access_control="none")
+    if config.anonymous_role and host not in _LOOPBACK:
+        _log.warning(
+            "server.open_to_network", endpoint=endpoint, anonymous_role=config.anonymous_role
+        )
 
 
 async def _open_store(config: Config, admin: port.Admin, stack: AsyncExitStack) -> store.BlobStore:

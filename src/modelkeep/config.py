@@ -61,7 +61,7 @@ def _whole(text: str) -> int:
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
+            raise ValueError(f"expected one of {', '.join(filter(None, choices))}")
         return text
 
     return parse
@@ -118,6 +118,8 @@ def _networks(text: str) -> tuple[Network, ...]:
 SERVICES = frozenset({"registry", "artifact"})
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
+AnonymousRole = Literal["", "reader", "contributor", "approver", "deployer", "admin", "auditor"]
+"""What who presents nothing may do; '' for nothing at all."""
 OrNone = NewType("OrNone", int)
 """A number of which 0 means: not at all."""
 HostAndPort = NewType("HostAndPort", str)
@@ -140,6 +142,7 @@ _PARSERS: dict[object, Callable[[str], object]] = {
     frozenset[str]: _services,
     LogLevel: _one_of(*get_args(LogLevel)),
     LogFormat: _one_of(*get_args(LogFormat)),
+    AnonymousRole: _one_of(*get_args(AnonymousRole)),
 }
 
 
@@ -159,6 +162,7 @@ class Config:
     transfer_url_lifetime_s: int = 900
     listen: str = DEFAULT_LISTEN
     admin_listen: Address = Address("")
+    anonymous_role: AnonymousRole = ""
     services: frozenset[str] = SERVICES
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"

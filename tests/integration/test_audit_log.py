@@ -149,7 +149,7 @@ async def test_denied_attempts_that_were_only_counted_are_written_at_the_end(
 ) -> None:
     db = await database.Database.open(database_url, 4)
     kept = denials.Denials(db)
-    caller = callers.Caller("mallory", frozenset(), "1.2.3.4:5 x", "r")
+    caller = callers.Caller("mallory", "1.2.3.4:5 x", "r")
     refused = errors.PermissionDenied("no", action="model.create", resource="namespaces/acme")
     for _ in range(25):
         await kept.note(caller, refused)
@@ -172,7 +172,7 @@ async def test_a_denial_is_answered_even_if_it_cannot_be_written(database_url: s
     await db.close()
     with structlog.testing.capture_logs() as logs:
         await kept.note(
-            callers.Caller("mallory", frozenset(), "c", "r"),
+            callers.Caller("mallory", "c", "r"),
             errors.PermissionDenied("no", action="model.create", resource=""),
         )
     assert [line["event"] for line in logs] == ["audit.denial_lost"]
@@ -246,7 +246,7 @@ async def test_the_command_line_lists_proves_and_exports(
         broken = await verb("verify", namespace, *here)
         assert broken.exit_code == 1
         assert f"the chain of {namespace} is broken at event 2 (changed)" in broken.output
-    file.write_text(exported.stdout.replace("local-owner", "somebody", 1))
+    file.write_text(exported.stdout.replace("anonymous", "somebody", 1))
     tampered = await verb(*offline)
     assert tampered.exit_code == 1
     assert "is broken at event 1 (changed)" in tampered.output

@@ -175,14 +175,14 @@ async def test_times_users_and_history_are_kept_as_facts(two: Two, tmp_path: Pat
     history = [value for key, value in sorted(labels.items()) if ".history." in key]
     told = [line.split(" ", 1)[1] for line in history]
     assert told == [
-        "alias champion by local-owner: first",
-        "stage staging by local-owner: staging 1",
-        "stage production by local-owner: production 1",
-        "stage archived by local-owner: replaced by 2.0.0: production 2",
+        "alias champion by anonymous: first",
+        "stage staging by anonymous: staging 1",
+        "stage production by anonymous: production 1",
+        "stage archived by anonymous: replaced by 2.0.0: production 2",
     ]
     moves = [move async for move in two.target.stage_history(MODEL, stage="production")]
     assert [move.version.rpartition("/")[2] for move in moves] == ["2.0.0"]
-    assert moves[0].reason.startswith(f"Imported from bundle of {MODEL}, set by local-owner at ")
+    assert moves[0].reason.startswith(f"Imported from bundle of {MODEL}, set by anonymous at ")
     assert moves[0].reason.endswith(": production 2")
     alias = await two.target.get_alias(MODEL, "champion")
     assert alias.reason.endswith(": better")

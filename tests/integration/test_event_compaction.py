@@ -14,7 +14,7 @@ from modelkeep.service import webhooks as webhook_service
 from modelkeep.storage import database, event_log
 
 ACME = names.NamespaceName("acme")
-OWNER = callers.local_owner("test", "")
+OWNER = callers.anonymous(callers.Role.ADMIN, "test", "")
 NOT_ONCE = changes.Once("", b"")
 MONTH = event_compacting.Settings(datetime.timedelta(days=30), events=10, batches=3)
 

@@ -13,7 +13,7 @@ from modelkeep.service import event_feeds, watching
 from modelkeep.storage import database
 
 ACME = names.NamespaceName("acme")
-OWNER = callers.local_owner("test", "")
+OWNER = callers.anonymous(callers.Role.ADMIN, "test", "")
 ALL = subscriptions.EventFilter()
 SMALL = event_feeds.Settings(soon_s=0.005, idle_s=0.02, kept_events=50)
 

@@ -295,7 +295,7 @@ def _quoted(text: str) -> str:
 
 
 _TEXT = st.sampled_from(
-    ["x", "y", "alpha", "pytorch", "ONNX", "onnx", "abc", "local-owner", "m1", "f0"]
+    ["x", "y", "alpha", "pytorch", "ONNX", "onnx", "abc", "anonymous", "m1", "f0"]
 )
 _ANY_TEXT = (_TEXT | st.sampled_from(HOSTILE)).map(_quoted) | _TEXT
 _ALL_OPERATORS = ["=", "!=", "<", "<=", ">", ">=", ":"]

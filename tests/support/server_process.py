@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import urllib3
 from prometheus_client import parser
@@ -28,6 +30,7 @@ def environ_of(config: configuration.Config, listen: str, **settings: str) -> di
         "MODELKEEP_S3_BUCKET": config.s3_bucket,
         "MODELKEEP_S3_SECURE": "false",
         "MODELKEEP_LISTEN": listen,
+        "MODELKEEP_ANONYMOUS_ROLE": config.anonymous_role,
     }
     return services.clean_environ(**usual | settings)
 
@@ -42,15 +45,28 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
+async def logged(
+    config: configuration.Config, log: Path, **settings: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """As `serving`, with more settings; what it logs goes to the file."""
+    with log.open("ab") as opened:
+        async with _started(config, "127.0.0.1:0", settings, opened) as (process, said):
+            yield process, said[-1].split()[-1]
+
+
+@contextlib.asynccontextmanager
 async def _started(
-    config: configuration.Config, listen: str, settings: dict[str, str]
+    config: configuration.Config,
+    listen: str,
+    settings: dict[str, str],
+    log: BinaryIO | int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
     """A server, and the lines it said until it was ready; killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "modelkeep", "serve"),
         env=environ_of(config, listen, **settings),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=log,
     )
     assert process.stdout is not None
     try:

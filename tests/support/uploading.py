@@ -16,7 +16,7 @@ from modelkeep.storage import database
 
 ACME = names.NamespaceName("acme")
 NOT_ONCE = changes.Once("", b"")
-CALLER = callers.local_owner("test", "request-1")
+CALLER = callers.anonymous(callers.Role.ADMIN, "test", "request-1")
 PART = 64 * limits.KIB
 CHUNK = 16 * limits.KIB
 

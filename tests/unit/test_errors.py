@@ -30,12 +30,12 @@ def details(error: errors.ModelkeepError) -> list[object]:
 
 
 def test_every_error_says_its_reason_and_domain() -> None:
+    peculiar: dict[type[errors.ModelkeepError], errors.ModelkeepError] = {
+        errors.InvalidArgument: errors.invalid("is wrong", "a.b"),
+        errors.Hidden: errors.Hidden("a sentence", errors.PermissionDenied("may not")),
+    }
     for kind in wire.STATUS_BY_ERROR:
-        error = (
-            errors.invalid("is wrong", "a.b")
-            if kind is errors.InvalidArgument
-            else kind("a sentence", offset=7)
-        )
+        error = peculiar.get(kind) or kind("a sentence", offset=7)
         info = details(error)[0]
         assert isinstance(info, error_details_pb2.ErrorInfo)
         assert (info.domain, bool(info.reason)) == ("modelkeep", True)
@@ -57,7 +57,19 @@ def test_an_internal_error_tells_nothing_but_the_request_id() -> None:
 
 
 def test_a_caller_without_a_role_may_do_nothing() -> None:
-    nobody = callers.Caller("nobody", frozenset(), "somewhere", "r")
+    nobody = callers.Caller("nobody", "somewhere", "r")
     for action in policy.Action:
         with pytest.raises(errors.PermissionDenied, match=action):
+            policy.require(nobody, action)
+        with pytest.raises((errors.Hidden, errors.PermissionDenied)) as raised:
             policy.require(nobody, action, names.NamespaceName("acme"))
+        assert isinstance(raised.value, errors.Hidden) == (action not in policy.OF_THE_REGISTRY)
+
+
+def test_what_is_hidden_reads_as_what_is_not_there() -> None:
+    name = names.ModelName("acme", "voice")
+    with pytest.raises(errors.Hidden) as raised:
+        policy.require(callers.Caller("n", "c", "r"), policy.Action.READ_MODEL, name)
+    missing = errors.NotFound(f"{name} does not exist", resource=name)
+    assert wire.details_of(raised.value) == wire.details_of(missing)
+    assert raised.value.denied.metadata["action"] == "model.read"

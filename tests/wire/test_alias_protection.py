@@ -35,7 +35,7 @@ async def remove(stubs: wire.Stubs, alias: pb.Alias, reason: str = "") -> None:
 @pytest.fixture
 def without_the_right(monkeypatch: pytest.MonkeyPatch) -> None:
     less = frozenset(policy.Action) - {policy.Action.SET_PROTECTED_ALIAS}
-    monkeypatch.setitem(policy.ALLOWED, callers.Role.OWNER, less)
+    monkeypatch.setitem(policy.ALLOWED, callers.Role.ADMIN, less)
 
 
 async def test_a_protected_alias_needs_a_reason(stubs: wire.Stubs) -> None:

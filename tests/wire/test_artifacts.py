@@ -60,7 +60,7 @@ async def test_a_blob_goes_in_and_comes_out(stubs: wire.Stubs, acme: str, conten
     upload = await wire_uploads.start(stubs, acme, content)
     assert upload.state == pb.UPLOAD_STATE_ACTIVE
     assert upload.part_size_bytes == PART
-    assert upload.creator == "local-owner"
+    assert upload.creator == "anonymous"
     assert upload.expire_time.seconds - upload.create_time.seconds == 7 * 24 * 3600
     answers = await wire_uploads.write(stubs, wire_uploads.messages_of(upload.name, content))
     offsets = [answer.persisted_offset for answer in answers]

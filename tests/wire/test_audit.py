@@ -107,7 +107,7 @@ async def test_events_are_listed_with_who_from_where_and_the_chain(acme: Acme) -
     assert [event.sequence for event in events] == list(range(LAST, 0, -1))
     first, second = events[-1], events[-2]
     assert first.action == "namespace.created"
-    assert first.actor == "local-owner"
+    assert first.actor == "anonymous"
     assert "127.0.0.1" in first.client
     assert first.request_id
     assert first.prev_hash == "0" * 64
@@ -128,7 +128,7 @@ async def test_events_are_filtered(acme: Acme) -> None:
     assert await sequences(resource=f"{acme.model}/versions/1.1.0") == [6, 7, 9]
     assert await sequences(resource=acme.model) == list(range(2, LAST + 1))
     assert await sequences(resource=acme.model[:-1] or "x") == []
-    assert await sequences(actor="local-owner") == list(range(1, LAST + 1))
+    assert await sequences(actor="anonymous") == list(range(1, LAST + 1))
     assert await sequences(actor="local") == []
     fifth, eighth = everything[4].create_time, everything[7].create_time
     assert await sequences(start_time=fifth, end_time=eighth) == [5, 6, 7]

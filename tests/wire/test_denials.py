@@ -1,6 +1,7 @@
 """Denied attempts are audited, and a flood of them is only counted."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from support import wire
 
 from modelkeep.authz import caller as callers
 from modelkeep.domain import audit, denials
-from modelkeep.transport import interceptors
+from modelkeep.transport import authentication
 from modelkeep.v1 import audit_service_pb2 as pb
 from modelkeep.v1 import event_service_pb2, lifecycle_service_pb2
 from modelkeep.v1 import registry_service_pb2 as registry_pb
@@ -20,19 +21,20 @@ REGISTRY = "namespaces/_registry"
 
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Have the following calls be somebody without roles, or the owner again."""
-    genuine = interceptors._authenticate
+    """Have the following calls be somebody who may only read, or the owner again."""
+    genuine = authentication.Authentication.caller
 
     def change(principal: str | None) -> None:
-        def known(context: interceptors.Context) -> callers.Caller:
-            owner = genuine(context)
+        async def known(
+            self: authentication.Authentication, origin: authentication.Origin, method: str
+        ) -> callers.Caller:
+            owner = await genuine(self, origin, method)
             if principal is None:
                 return owner
-            nobody = callers.Caller(principal, frozenset(), owner.client, owner.request_id)
-            callers.set_current(nobody)
-            return nobody
+            reading = (callers.Grant(callers.Role.READER),)
+            return dataclasses.replace(owner, principal=principal, grants=reading)
 
-        monkeypatch.setattr(interceptors, "_authenticate", known)
+        monkeypatch.setattr(authentication.Authentication, "caller", known)
 
     return change
 
@@ -69,7 +71,8 @@ async def test_a_denied_change_stands_in_its_namespaces_chain(
             metadata=(("x-request-id", "r-17"),),
         )
     )
-    await denied(stubs.registry.GetModel(registry_pb.GetModelRequest(name=model)))  # a read
+    log = pb.ListAuditEventsRequest(parent=parent)
+    await denied(stubs.audit.ListAuditEvents(log))  # a read
     become(None)
     (event,) = await listed(stubs, parent, audit.DENIED)
     assert (event.actor, event.request_id) == ("mallory", "r-17")

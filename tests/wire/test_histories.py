@@ -66,7 +66,7 @@ async def test_everything_is_told_newest_first(stubs: wire.Stubs) -> None:
     ]
     assert sorted(entries[0].changed_fields) == ["card", "description"]
     assert entries[2].reason == "replaced by 1.1.0: test"
-    assert {e.actor for e in entries} == {"local-owner"}
+    assert {e.actor for e in entries} == {"anonymous"}
     assert [e.sequence for e in entries] == sorted((e.sequence for e in entries), reverse=True)
 
 

@@ -163,7 +163,7 @@ async def test_saying_it_twice_is_saying_it_once_and_it_can_be_taken_back(
         await add(stubs, DATASET, version_node(name), parent_of(model), reason="evaluated with it")
     answer = await query(stubs, DATASET, parent_of(model))
     (link,) = answer.links
-    assert (link.sealed, link.reason, link.actor) == (False, "evaluated with it", "local-owner")
+    assert (link.sealed, link.reason, link.actor) == (False, "evaluated with it", "anonymous")
     request = lineage_pb.RemoveLineageRequest(parent=parent_of(model), link=link.link)
     await stubs.registry.RemoveLineage(request)
     assert not (await query(stubs, DATASET, parent_of(model))).links

@@ -14,13 +14,11 @@ from google.protobuf import descriptor, message_factory
 from support import wire
 
 from modelkeep.authz import caller as callers
-from modelkeep.transport import interceptors
+from modelkeep.domain import errors
+from modelkeep.transport import authentication
 
 GOLDEN = Path(__file__).with_name("matrix.golden.txt")
-CALLERS = {
-    "owner": frozenset({callers.Role.OWNER}),
-    "nobody": frozenset[callers.Role](),
-}
+CALLERS = {role.value: (callers.Grant(role),) for role in callers.Role} | {"nobody": ()}
 VERSION = "namespaces/none/models/none/versions/1.0.0"
 MODEL = "namespaces/none/models/none"
 ALIAS = f"{MODEL}/aliases/none"
@@ -120,6 +118,19 @@ async def status_of(
     return grpc.StatusCode.OK
 
 
+def spied_hiding(monkeypatch: pytest.MonkeyPatch) -> list[errors.Hidden]:
+    """What is answered as if it did not exist; on the wire nobody could tell."""
+    hidden: list[errors.Hidden] = []
+    make = errors.Hidden.__init__
+
+    def noted(self: errors.Hidden, *args: Any, **metadata: Any) -> None:
+        hidden.append(self)
+        make(self, *args, **metadata)
+
+    monkeypatch.setattr(errors.Hidden, "__init__", noted)
+    return hidden
+
+
 PUBLIC = {"GetCapabilities"}
 """What anybody may call: it tells nothing about what is stored."""
 
@@ -127,24 +138,31 @@ PUBLIC = {"GetCapabilities"}
 async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
     stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = []
+    rows, wrong = [], []
+    hidden = spied_hiding(monkeypatch)
     for service in wire.SERVICES:
         for method in service.methods:
             row = [f"{service.name}.{method.name}".ljust(36)]
-            for role, roles in CALLERS.items():
-                caller = callers.Caller(role, roles, "test", "test")
+            for role, given in CALLERS.items():
+                caller = callers.Caller(f"user:{role}", "test", "test", grants=given)
 
-                def known(_context: object, caller: callers.Caller = caller) -> callers.Caller:
-                    callers.set_current(caller)
+                async def known(*_: object, caller: callers.Caller = caller) -> callers.Caller:
                     return caller
 
-                monkeypatch.setattr(interceptors, "_authenticate", known)
+                monkeypatch.setattr(authentication.Authentication, "caller", known)
+                hidden.clear()
                 status = await status_of(stubs.channel, method)
-                row.append(f"{role}={status.name}".ljust(24))
-                denied = status is grpc.StatusCode.PERMISSION_DENIED
-                assert denied == (role == "nobody" and method.name not in PUBLIC), row
+                told = "HIDDEN" if hidden else status.name
+                row.append(f"{role}={told}".ljust(30))
+                assert not hidden or status is grpc.StatusCode.NOT_FOUND
+                refused = told in {"HIDDEN", "PERMISSION_DENIED"}
+                if role == "nobody" and not refused and method.name not in PUBLIC:
+                    wrong.append(row[-1] + method.name)
+                if role == "admin" and status is grpc.StatusCode.PERMISSION_DENIED:
+                    wrong.append(row[-1] + method.name)
             rows.append(" ".join(row).rstrip())
     actual = "\n".join(rows) + "\n"
     if "MODELKEEP_TEST_ACCEPT" in os.environ:
         GOLDEN.write_text(actual)
+    assert wrong == []
     assert actual == GOLDEN.read_text()

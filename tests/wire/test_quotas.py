@@ -23,7 +23,7 @@ OPEN_MANY = """
 INSERT INTO upload (upload_id, namespace_id, digest, size_bytes, part_size_bytes, state,
     storage_key, creator, expires_at)
 SELECT md5(n::text), 1, sha256(n::text::bytea), 1000, 16777216, 'active', 'blobs/' || md5(n::text),
-    'local-owner', now() + interval '7 days' FROM generate_series(1, $1::int) n"""
+    'anonymous', now() + interval '7 days' FROM generate_series(1, $1::int) n"""
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ async def test_who_when_and_from_where_are_filled_in_by_the_server(stubs: wire.S
         pb.CreateVersionRequest(parent=model, version_id="1.0.0", version=claimed)
     )
     version = created.version
-    assert version.creator == "local-owner"
+    assert version.creator == "anonymous"
     assert "127.0.0.1" in version.create_client
     assert "grpc-python" in version.create_client
     assert version.ordinal == 1

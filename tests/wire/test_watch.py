@@ -40,7 +40,7 @@ async def test_a_watch_starts_with_a_checkpoint_and_goes_on_behind_any_sequence(
     assert (first.checkpoint.sequence, first.checkpoint.oldest_sequence) == (4, 1)
     await stubs.alias(version.name, "champion", request_id="r1")
     (alias,) = await events_of(now, 1)
-    assert (alias.sequence, alias.action, alias.actor) == (5, "alias.set", "local-owner")
+    assert (alias.sequence, alias.action, alias.actor) == (5, "alias.set", "anonymous")
     assert alias.resource == f"{model}/aliases/champion"
     assert not alias.HasField("before")
     assert alias.after["version"] == version.name

@@ -1,4 +1,4 @@
-"""Who is calling, in which request."""
+"""Who is calling, in which request, and what was granted to them."""
 
 import enum
 from contextvars import ContextVar
@@ -6,9 +6,37 @@ from dataclasses import dataclass
 
 
 class Role(enum.StrEnum):
-    """What a caller is, for the policy table."""
+    """What somebody can be given, for the policy table."""
 
-    OWNER = "owner"
+    READER = "reader"
+    CONTRIBUTOR = "contributor"
+    APPROVER = "approver"
+    DEPLOYER = "deployer"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+ANY = "*"
+"""Every namespace, or every model of a namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role, and where it holds.
+
+    Attributes:
+        role: which.
+        namespace: id of the namespace; `*` is the registry as a whole.
+        model: id of the model; `*` is all of the namespace.
+        stage: if set, only moves to this stage are granted, and reading.
+        alias: if set, only changes of this alias are granted, and reading.
+    """
+
+    role: Role
+    namespace: str = ANY
+    model: str = ANY
+    stage: str = ""
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +45,28 @@ class Caller:
 
     Attributes:
         principal: who; this is what `creator` and `actor` fields show.
-        roles: what the policy table decides by.
         client: network address and client program, as the server saw them.
         request_id: id of this call in logs, errors and the audit log.
+        groups: what the caller belongs to, as `group:ml`.
+        token_id: id of the API token that was presented, or ''.
+        grants: what the principal and its groups were given.
+        scopes: what the credentials are limited to; empty if to nothing.
     """
 
     principal: str
-    roles: frozenset[Role]
     client: str
     request_id: str
+    groups: frozenset[str] = frozenset()
+    token_id: str = ""
+    grants: tuple[Grant, ...] = ()
+    scopes: tuple[Grant, ...] = ()
 
 
-LOCAL_OWNER = "local-owner"
-"""The one built-in principal; it may do everything."""
+ANONYMOUS = "anonymous"
+"""Who presents nothing, if the configuration lets them in."""
+
+NOBODY = "nobody"
+"""Who presents nothing and calls what is open to all."""
 
 SYSTEM = "system"
 """The actor of what the registry does by itself; it cannot call."""
@@ -37,19 +74,19 @@ SYSTEM = "system"
 _current: ContextVar[Caller] = ContextVar("caller")
 
 
-def local_owner(client: str, request_id: str) -> Caller:
-    """The built-in caller of a server without access control."""
-    return Caller(LOCAL_OWNER, frozenset({Role.OWNER}), client, request_id)
+def anonymous(role: Role, client: str, request_id: str) -> Caller:
+    """The caller who presents nothing, with that role everywhere."""
+    return Caller(ANONYMOUS, client, request_id, grants=(Grant(role),))
 
 
 def reaper() -> Caller:
     """Who stands in the audit log for what the reaper does."""
-    return Caller(SYSTEM, frozenset(), "reaper", "")
+    return Caller(SYSTEM, "reaper", "")
 
 
 def deliverer() -> Caller:
     """Who stands in the audit log for what the delivery of webhooks does."""
-    return Caller(SYSTEM, frozenset(), "webhooks", "")
+    return Caller(SYSTEM, "webhooks", "")
 
 
 def set_current(caller: Caller) -> None:

@@ -1,9 +1,12 @@
 """What each role may do: one pure table, asked first by every service method."""
 
 import enum
+from collections.abc import Iterable
 
-from modelkeep.authz.caller import Caller, Role
-from modelkeep.domain import errors, names
+from modelkeep.audit_chain import links
+from modelkeep.authz import grants
+from modelkeep.authz.caller import Caller, Grant, Role
+from modelkeep.domain import errors, names, sight
 
 
 class Action(enum.StrEnum):
@@ -49,37 +52,186 @@ class Action(enum.StrEnum):
     UPDATE_WEBHOOK = "webhook.update"
     DELETE_WEBHOOK = "webhook.delete"
     REDELIVER = "webhook.redeliver"
+    READ_ENVIRONMENT = "environment.read"
+    CREATE_ENVIRONMENT = "environment.create"
+    UPDATE_ENVIRONMENT = "environment.update"
+    DELETE_ENVIRONMENT = "environment.delete"
+    READ_DEPLOYMENT = "deployment.read"
+    RECORD_DEPLOYMENT = "deployment.record"
+    END_DEPLOYMENT = "deployment.end"
+    ROLL_BACK = "deployment.roll_back"
+    BYPASS_GATES = "gates.bypass"
     READ_AUDIT = "audit.read"
     VERIFY_AUDIT = "audit.verify"
     EXPORT_AUDIT = "audit.export"
+    ATTACH_SIGNATURE = "signature.attach"
+    READ_SIGNATURE = "signature.read"
+    CREATE_TRUST = "trust.create"
+    READ_TRUST = "trust.read"
+    REVOKE_TRUST = "trust.revoke"
+    READ_PROVENANCE = "provenance.read"
+    CREATE_TOKEN = "token.create"  # noqa: S105 - the name of an action
+    READ_TOKEN = "token.read"  # noqa: S105 - as above
+    REVOKE_TOKEN = "token.revoke"  # noqa: S105 - as above
+    GRANT_ROLE = "role.grant"
+    READ_ROLE = "role.read"
+    REVOKE_ROLE = "role.revoke"
 
+
+_METADATA = frozenset(
+    {
+        Action.READ_NAMESPACE,
+        Action.LIST_NAMESPACES,
+        Action.READ_MODEL,
+        Action.READ_VERSION,
+        Action.READ_LINEAGE,
+        Action.READ_EVALUATION,
+        Action.READ_ALIAS,
+        Action.READ_HISTORY,
+        Action.READ_EVENTS,
+        Action.READ_ENVIRONMENT,
+        Action.READ_DEPLOYMENT,
+        Action.READ_SIGNATURE,
+        Action.READ_TRUST,
+        Action.READ_PROVENANCE,
+    }
+)
+_READING = _METADATA | {Action.READ_BLOB, Action.FIND_BLOB, Action.VERIFY_VERSION}
+_MAKING = frozenset(
+    {
+        Action.CREATE_MODEL,
+        Action.UPDATE_MODEL,
+        Action.CREATE_VERSION,
+        Action.UPDATE_VERSION,
+        Action.FINALIZE_VERSION,
+        Action.DELETE_VERSION,
+        Action.ADD_LINEAGE,
+        Action.RECORD_EVALUATION,
+        Action.ATTACH_SIGNATURE,
+        Action.SET_ALIAS,
+        Action.DELETE_ALIAS,
+        Action.WRITE_UPLOAD,
+        Action.READ_UPLOAD,
+    }
+)
+_POINTING = frozenset(
+    {Action.SET_STAGE, Action.SET_ALIAS, Action.DELETE_ALIAS, Action.SET_PROTECTED_ALIAS}
+)
+_DEPLOYING = frozenset({Action.RECORD_DEPLOYMENT, Action.END_DEPLOYMENT, Action.ROLL_BACK})
+_AUDITING = frozenset(
+    {
+        Action.READ_AUDIT,
+        Action.VERIFY_AUDIT,
+        Action.EXPORT_AUDIT,
+        Action.READ_TOKEN,
+        Action.READ_ROLE,
+    }
+)
 
 ALLOWED: dict[Role, frozenset[Action]] = {
-    Role.OWNER: frozenset(Action),
+    Role.READER: _READING,
+    Role.CONTRIBUTOR: _READING | _MAKING,
+    Role.APPROVER: _READING | _POINTING | {Action.RELEASE_VERSION, Action.ATTACH_SIGNATURE},
+    Role.DEPLOYER: _READING | _POINTING | _DEPLOYING,
+    Role.AUDITOR: _METADATA | _AUDITING,
+    Role.ADMIN: frozenset(Action),
 }
+"""Who may do what. A new action goes to the roles that have it; an admin has all."""
 
+OF_THE_REGISTRY = frozenset({Action.CREATE_NAMESPACE, Action.SET_QUOTA})
+"""What takes a role in the registry as a whole, even where it is about one namespace."""
 
-_READING = frozenset({"read", "list", "find", "search", "compare", "verify", "export"})
+FROM_WITHIN = frozenset(
+    {
+        Action.READ_NAMESPACE,
+        Action.READ_MODEL,
+        Action.READ_ENVIRONMENT,
+        Action.READ_BLOB,
+        Action.FIND_BLOB,
+        Action.WRITE_UPLOAD,
+        Action.READ_UPLOAD,
+    }
+)
+"""What a role on one model of a namespace allows in the namespace: bytes belong to no model, and
+a list of models shows those that may be read."""
+
+_ASKING = frozenset({"read", "list", "find", "search", "compare", "verify", "export"})
 """Verbs of actions that change nothing."""
 
 
 def changes_something(action: str) -> bool:
     """Whether an action is a change, so that an attempt at it that is denied is audited."""
-    return action.rpartition(".")[2] not in _READING
+    return action.rpartition(".")[2] not in _ASKING
 
 
-def require(caller: Caller, action: Action, resource: names.Resource | None = None) -> None:
-    """Raise `errors.PermissionDenied` unless a role of the caller allows the action.
+def require(
+    caller: Caller,
+    action: Action,
+    resource: names.Resource | None = None,
+    *,
+    stage: str = "",
+    alias: str = "",
+) -> None:
+    """Raise unless a role of the caller allows the action there.
+
+    What is raised does not depend on whether the resource exists: `errors.PermissionDenied`, or
+    `errors.Hidden` if the caller may know nothing of its namespace.
 
     Args:
         caller: who asks.
         action: what they ask for.
         resource: what they ask it of; None for the registry as a whole.
+        stage: to which stage something is to be moved.
+        alias: which alias is to be changed.
     """
-    if any(action in ALLOWED[role] for role in caller.roles):
+    place = grants.place_of(resource)
+    if allows(caller, action, place, stage=stage, alias=alias):
+        # What is permitted is what the database shows from here on (ADR 0028).
+        sight.admit(place.namespace or links.REGISTRY)
         return
-    raise errors.PermissionDenied(
-        f"{caller.principal} may not {action} on {resource or 'the registry'}",
+    denied = errors.PermissionDenied(
+        f"{caller.principal} may not {action} on {resource or 'the registry'}; "
+        f"who may: {', '.join(roles_that_may(action))}",
         action=action,
         resource=resource or "",
     )
+    if action in OF_THE_REGISTRY or not place.namespace or knows(caller, place.namespace):
+        raise denied
+    raise errors.Hidden(f"{resource} does not exist", denied, resource=resource)
+
+
+def allows(
+    caller: Caller, action: Action, place: grants.Place, *, stage: str = "", alias: str = ""
+) -> bool:
+    """Whether a grant of the caller covers the action, and its credentials do as well."""
+    if not _any_covers(caller.grants, action, place, stage, alias):
+        return False
+    return not caller.scopes or _any_covers(caller.scopes, action, place, stage, alias)
+
+
+def knows(caller: Caller, namespace: str) -> bool:
+    """Whether the caller may know that there is such a namespace."""
+    return allows(caller, Action.READ_NAMESPACE, grants.Place(namespace))
+
+
+def roles_that_may(action: Action) -> list[Role]:
+    """The roles whose line of the table has the action."""
+    return [role for role in Role if action in ALLOWED[role]]
+
+
+def _any_covers(
+    given: Iterable[Grant], action: Action, place: grants.Place, stage: str, alias: str
+) -> bool:
+    return any(_covers(grant, action, place, stage, alias) for grant in given)
+
+
+def _covers(grant: Grant, action: Action, place: grants.Place, stage: str, alias: str) -> bool:
+    if action not in ALLOWED[grant.role]:
+        return False
+    if action is Action.LIST_NAMESPACES:  # whoever may read something is shown what that is
+        return True
+    if action in OF_THE_REGISTRY:
+        place = grants.REGISTRY
+    if not grants.reaches(grant, place, from_within=action in FROM_WITHIN):
+        return False
+    return grants.concerns(grant, stage, alias) or not changes_something(action)

@@ -67,6 +67,20 @@ class NotFound(ModelkeepError):
     reason = "NOT_FOUND"
 
 
+class Hidden(NotFound):
+    """The caller may not know whether there is such a resource; on the wire a plain `NotFound`.
+
+    Args:
+        message: one sentence for a person, as if there were nothing.
+        denied: what the attempt was, for the audit log.
+        metadata: as that of a `NotFound`.
+    """
+
+    def __init__(self, message: str, denied: PermissionDenied, **metadata: object) -> None:
+        super().__init__(message, reason=self.reason, **metadata)
+        self.denied = denied
+
+
 class AlreadyExists(ModelkeepError):
     """The name is taken."""
 

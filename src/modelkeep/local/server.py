@@ -13,6 +13,7 @@ from modelkeep.local import child, errors, files, postgres, seaweed
 READY = "modelkeep ready on "
 _SEALING = "MODELKEEP_SECRET_KEY"
 _SIGNING = "MODELKEEP_AUDIT_SIGNING_KEY"
+_ANONYMOUS = "MODELKEEP_ANONYMOUS_ROLE"
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 10
 _MARGIN_S = 5
@@ -107,6 +108,7 @@ class Server:
             "MODELKEEP_LISTEN": self._listen,
             "MODELKEEP_DRAIN_TIMEOUT_S": str(_DRAIN_TIMEOUT_S),
             _SEALING: self._environ.get(_SEALING) or files.kept_key(self._data / "webhook.key"),
+            _ANONYMOUS: self._environ.get(_ANONYMOUS, "admin"),
             _SIGNING: self._environ.get(_SIGNING) or files.kept_key(self._data / "audit.key"),
         }
 

@@ -34,7 +34,7 @@ class Aliases:
         `errors.StaleEtag`, `errors.PermissionDenied` (protected), and `errors.AlreadyExists` if it
         is set and `if_absent` forbids moving it.
         """
-        policy.require(caller, policy.Action.SET_ALIAS, target.name)
+        policy.require(caller, policy.Action.SET_ALIAS, target.name, alias=target.name.alias)
         body = functools.partial(_set, target, etag, if_absent)
         return await self._changes.apply(caller, once, aliases.Alias, body)
 
@@ -66,7 +66,7 @@ class Aliases:
         Raises `errors.NotFound`, `errors.StaleEtag`, and if it is protected
         `errors.PermissionDenied` and `errors.FailedPrecondition` (no reason).
         """
-        policy.require(caller, policy.Action.DELETE_ALIAS, name)
+        policy.require(caller, policy.Action.DELETE_ALIAS, name, alias=name.alias)
         body = functools.partial(_delete, name, reason, etag)
         return await self._changes.apply(caller, once, aliases.Alias, body)
 

@@ -29,10 +29,13 @@ class Denials:
         self._limiter = denials.Limiter()
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def note(self, caller: callers.Caller, denied: errors.PermissionDenied) -> None:
+    async def note(
+        self, caller: callers.Caller, denied: errors.PermissionDenied, *, hidden: bool = False
+    ) -> None:
         """Write or count an attempt that was denied, if it was at a change; never raises.
 
-        It is written even if the caller leaves in the meantime.
+        It is written even if the caller leaves in the meantime. A caller who may not know whether
+        the resource exists is not kept waiting, because that could tell.
         """
         action, resource = denied.metadata.get("action", ""), denied.metadata.get("resource", "")
         if not policy.changes_something(action):
@@ -45,7 +48,8 @@ class Denials:
         writing = asyncio.create_task(self._write(origin, resource, after))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
-        await asyncio.shield(writing)
+        if not hidden:
+            await asyncio.shield(writing)
 
     async def flush(self, *, all_of_them: bool = False) -> None:
         """Write the counts of the windows that have ended, or of all."""

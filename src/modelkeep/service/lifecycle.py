@@ -41,7 +41,7 @@ class Lifecycle:
         `errors.NotFound`, `errors.StaleEtag`, `errors.FailedPrecondition` (not ready, no such
         move).
         """
-        policy.require(caller, policy.Action.SET_STAGE, name)
+        policy.require(caller, policy.Action.SET_STAGE, name, stage=move.stage)
         body = functools.partial(_set_stage, name, move, etag)
         return await self._changes.apply(caller, once, Move, body)
 

@@ -58,7 +58,7 @@ async def require_may_touch(
     pattern = await rows.find_covering(change.connection, place, name.alias)
     if pattern is None:
         return False
-    policy.require(change.caller, policy.Action.SET_PROTECTED_ALIAS, name)
+    policy.require(change.caller, policy.Action.SET_PROTECTED_ALIAS, name, alias=name.alias)
     aliases.require_reason(name, pattern, reason)
     return True
 

@@ -19,7 +19,7 @@ from modelkeep.service import changes, quarantine, rereading, soundness, upload_
 from modelkeep.storage import database, rot
 from modelkeep.storage import versions as version_rows
 
-_CALLER = callers.Caller("modelkeep-scrub", frozenset(), "scrub", "")
+_CALLER = callers.Caller("modelkeep-scrub", "scrub", "")
 _ONCE = changes.Once("", b"")
 _AT_LEAST_BYTES = 64 * limits.KIB
 """What a blob costs of the rate at least: a small one costs a request and some statements."""

@@ -144,7 +144,7 @@ class Verifications:
 
     async def _settle(self, upload: uploads.Upload, finding: Finding) -> None:
         settling = Settling(upload.name, finding)
-        caller = callers.Caller(upload.creator, frozenset(), "verification", "")
+        caller = callers.Caller(upload.creator, "verification", "")
         await self._changes.apply(caller, changes.Once("", b""), bool, settling.carry_out)
         await self.free(settling)
 

@@ -1,9 +1,7 @@
 """What surrounds every RPC of ours: request id, log line, errors, authentication, deadline."""
 
 import asyncio
-import secrets
 import time
-import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
@@ -13,12 +11,12 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import errors, limits
+from modelkeep.domain import errors
+from modelkeep.transport import authentication, redirects, wire_chunks
 from modelkeep.transport import errors as wire_errors
-from modelkeep.transport import redirects, wire_chunks
 
 OUR_SERVICES = "/modelkeep.v1."
-REQUEST_ID = "x-request-id"
+REQUEST_ID = authentication.REQUEST_ID
 DEFAULT_DEADLINE_S = 30.0
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -41,8 +39,10 @@ class CallObserver(Protocol):
 class DenialObserver(Protocol):
     """Is told of every call that was denied, before its caller is; must not raise."""
 
-    async def note(self, caller: callers.Caller, denied: errors.PermissionDenied) -> None:
-        """The caller may not do this."""
+    async def note(
+        self, caller: callers.Caller, denied: errors.PermissionDenied, *, hidden: bool = False
+    ) -> None:
+        """The caller may not do this; or not even know that it could be done."""
 
 
 class Scope(grpc.aio.ServerInterceptor):
@@ -51,10 +51,12 @@ class Scope(grpc.aio.ServerInterceptor):
     def __init__(
         self,
         directory: redirects.Directory,
+        authenticating: authentication.Authentication,
         observer: CallObserver | None = None,
         denials: DenialObserver | None = None,
     ) -> None:
         self._directory = directory
+        self._authenticating = authenticating
         self._denials = denials
         self._observer = observer
         self._wrapped: dict[str, Handler] = {}
@@ -133,29 +135,39 @@ class Scope(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in a task
         self._running.add(task)
-        caller = _authenticate(context)
-        line = {"method": method, "principal": caller.principal, "client": caller.client}
+        origin = authentication.origin_of(context)
+        line = {"method": method, "principal": "", "client": origin.client}
+        caller: callers.Caller | None = None
         started = time.perf_counter()
         failure: errors.ModelkeepError | None = None
         if self._observer is not None:
             self._observer.began(method)
         try:
+            caller = await self._authenticating.caller(origin, method)
+            callers.set_current(caller)
+            line["principal"] = caller.principal
             yield
         except asyncio.CancelledError:
             line["code"] = "CANCELLED"
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller is told
-            failure = _in_our_words(error, caller.request_id)
+            failure = _in_our_words(error, origin.request_id)
         finally:
             self._running.discard(task)
             line |= _outcome(failure) if failure is not None else {}
-            self._tell(line, caller.request_id, time.perf_counter() - started)
+            self._tell(line, origin.request_id, time.perf_counter() - started)
         if failure is not None:
             await self._account_for(caller, failure)
-            await _abort(context, failure, caller.request_id)
+            await _abort(context, failure, origin.request_id)
 
-    async def _account_for(self, caller: callers.Caller, failure: errors.ModelkeepError) -> None:
-        if self._denials is not None and isinstance(failure, errors.PermissionDenied):
+    async def _account_for(
+        self, caller: callers.Caller | None, failure: errors.ModelkeepError
+    ) -> None:
+        if self._denials is None or caller is None:
+            return
+        if isinstance(failure, errors.Hidden):
+            await self._denials.note(caller, failure.denied, hidden=True)
+        elif isinstance(failure, errors.PermissionDenied):
             await self._denials.note(caller, failure)
 
     def _tell(self, line: dict[str, str], request_id: str, seconds: float) -> None:
@@ -163,24 +175,6 @@ class Scope(grpc.aio.ServerInterceptor):
         _log.info("rpc", **line, request_id=request_id, duration_ms=round(seconds * 1000, 2))
         if self._observer is not None:
             self._observer.ended(line["method"], line["code"], seconds)
-
-
-def _authenticate(context: Context) -> callers.Caller:
-    metadata = dict(context.invocation_metadata() or ())
-    request_id = str(metadata.get(REQUEST_ID, ""))
-    if not (request_id.isascii() and request_id.isprintable()) or not (
-        0 < len(request_id) <= limits.REQUEST_ID_CHARS
-    ):
-        request_id = secrets.token_hex(8)
-    agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
-    caller = callers.local_owner(f"{_address(context)} {agent}", request_id)
-    callers.set_current(caller)
-    return caller
-
-
-def _address(context: Context) -> str:
-    """`host:port` of the peer, which gRPC writes as `ipv4:host:port` and percent-encoded."""
-    return urllib.parse.unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
 
 
 def _in_our_words(error: Exception, request_id: str) -> errors.ModelkeepError:

@@ -46,6 +46,8 @@ async def answer(
     """The call's answer, by today's name if there is nothing by the one that was sent."""
     try:
         return await call(request, context)
+    except errors.Hidden:
+        raise  # not even today's name may be known
     except errors.NotFound:
         moved = await _moved(directory, request)
         if moved is None:
@@ -65,6 +67,8 @@ async def answers(
         async for response in call(request, context):
             began = True
             yield response
+    except errors.Hidden:
+        raise
     except errors.NotFound:
         moved = None if began else await _moved(directory, request)
         if moved is None:

@@ -11,9 +11,9 @@ from modelkeep.domain import errors, limits
 from modelkeep.service import auditing, usecases
 from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import audit as audit_servicer
+from modelkeep.transport import authentication, interceptors, page_tokens, redirects
 from modelkeep.transport import evaluations as evaluation_servicer
 from modelkeep.transport import events as event_servicer
-from modelkeep.transport import interceptors, page_tokens, redirects
 from modelkeep.transport import lifecycle as lifecycle_servicer
 from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
@@ -39,6 +39,10 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # What arrives of a stream waits here until its handler reads it. Left to itself gRPC measures
+    # the line and lets gigabytes wait: the clients are as fast as memory, the store is not.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", limits.STREAM_WINDOW_BYTES),
     ("grpc.max_connection_age_ms", 1_800_000),  # so that balanced clients find new replicas
 )
 
@@ -49,6 +53,7 @@ class Server:
     Args:
         listen: `host:port`; port 0 takes a free one.
         directory: knows what models were called.
+        authenticating: finds out who is calling.
         observer: is told of every call.
         denials: is told of every call that was denied.
 
@@ -61,13 +66,14 @@ class Server:
         self,
         listen: str,
         directory: redirects.Directory,
+        authenticating: authentication.Authentication,
         observer: interceptors.CallObserver | None = None,
         denials: interceptors.DenialObserver | None = None,
     ) -> None:
         self.draining = asyncio.Event()
         self.started = False
         self._listen = listen
-        self._scope = interceptors.Scope(directory, observer, denials)
+        self._scope = interceptors.Scope(directory, authenticating, observer, denials)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
         self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)

@@ -1,0 +1,126 @@
+"""From what came with a call to who is calling and what they were given."""
+
+import secrets
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from modelkeep.authz import caller as callers
+from modelkeep.authz import identity
+from modelkeep.domain import errors, limits
+
+if TYPE_CHECKING:
+    import grpc
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Authenticator = identity.Authenticator
+Presented = identity.Presented
+Identity = identity.Identity
+
+REQUEST_ID = "x-request-id"
+PUBLIC = frozenset({"GetCapabilities"})
+"""Methods that anybody may call: they tell nothing about what is stored."""
+_SCHEME = "bearer "
+_ALTERNATIVE_NAMES = "x509_subject_alternative_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call comes from: what was presented, the client, the request's id."""
+
+    presented: Presented
+    client: str
+    request_id: str
+
+
+class Authentication:
+    """Finds out who is calling.
+
+    Args:
+        ways: the ways in, in the order in which they are asked.
+        source: knows what was granted.
+        anonymous: the role of who presents nothing; None lets nobody in without credentials.
+    """
+
+    def __init__(
+        self,
+        ways: Sequence[Authenticator],
+        source: identity.GrantSource,
+        anonymous: callers.Role | None = None,
+    ) -> None:
+        self._ways = tuple(ways)
+        self._source = source
+        self._anonymous = anonymous
+
+    async def caller(self, origin: Origin, method: str) -> callers.Caller:
+        """Who is calling; raises `errors.Unauthenticated`."""
+        found = await self._identify(origin.presented)
+        if found is None:
+            return self._without_credentials(origin, method)
+        given = await self._source.grants_of(found.principal, found.groups)
+        return callers.Caller(
+            found.principal,
+            origin.client,
+            origin.request_id,
+            found.groups,
+            found.token_id,
+            given,
+            found.scopes,
+        )
+
+    async def _identify(self, presented: Presented) -> Identity | None:
+        for way in self._ways:
+            found = await way.identify(presented)
+            if found is not None:
+                return found
+        if presented.bearer:
+            raise errors.Unauthenticated(
+                "the credentials are of no kind that this server takes",
+                reason="UNKNOWN_CREDENTIALS",
+            )
+        return None
+
+    def _without_credentials(self, origin: Origin, method: str) -> callers.Caller:
+        if self._anonymous is not None:
+            return callers.anonymous(self._anonymous, origin.client, origin.request_id)
+        if method in PUBLIC:
+            return callers.Caller(callers.NOBODY, origin.client, origin.request_id)
+        raise errors.Unauthenticated(
+            "no credentials came with the call; `modelkeep login` keeps a token for this server, "
+            "MODELKEEP_TOKEN names one, other clients send `authorization: Bearer TOKEN`",
+            reason="NO_CREDENTIALS",
+        )
+
+
+def origin_of(context: Context) -> Origin:
+    """Where a call comes from."""
+    metadata = dict(context.invocation_metadata() or ())
+    address = _address(context)
+    agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
+    presented = Presented(_bearer(metadata.get("authorization", "")), _names(context), address)
+    return Origin(presented, f"{address} {agent}", _request_id(metadata.get(REQUEST_ID, "")))
+
+
+def _bearer(header: str | bytes) -> str:
+    if not isinstance(header, str) or header[: len(_SCHEME)].lower() != _SCHEME:
+        return ""
+    return header[len(_SCHEME) :].strip()
+
+
+def _names(context: Context) -> tuple[str, ...]:
+    """What the peer's certificate is made out to, once TLS has verified it."""
+    verified = context.auth_context().get(_ALTERNATIVE_NAMES, ())
+    return tuple(name.decode("utf-8", "replace") for name in verified)
+
+
+def _request_id(wanted: str | bytes) -> str:
+    text = str(wanted)
+    if text.isascii() and text.isprintable() and 0 < len(text) <= limits.REQUEST_ID_CHARS:
+        return text
+    return secrets.token_hex(8)
+
+
+def _address(context: Context) -> str:
+    """`host:port` of the peer, which gRPC writes as `ipv4:host:port` and percent-encoded."""
+    return urllib.parse.unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
