@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 import structlog
 
 from modelkeep import config as configuration
+from modelkeep import ways_in
 from modelkeep.admin import port, readiness, sources
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
@@ -102,16 +103,17 @@ async def running(
     What is built first is closed last; the server itself goes first and drains. The admin port
     answers from before the first call until after the last.
     """
-    await migrations.require_current(config.database_url)
     async with AsyncExitStack() as stack:
+        entrance = ways_in.opened(config, stack)
+        await migrations.require_current(config.database_url)
         admin = port.Admin()
         db = await database.Database.open(config.database_url, config.database_pool_size)
         stack.push_async_callback(db.close)
         blobs = await _open_store(config, admin, stack)
         grpc_server = server.Server(
-            config.listen,
+            entrance.doors,
             moving.Moving(db),
-            authentication.Authentication((), _NoGrants(), _anonymous(config)),
+            authentication.Authentication(entrance.ways, _NoGrants(), _anonymous(config)),
             admin.calls if config.admin_listen else None,
             _open_denials(db, stack),
         )
@@ -134,10 +136,18 @@ async def running(
                 {"database": db.check, "store": blobs.check},
             )
             on_admin(await stack.enter_async_context(admin.answering(config.admin_listen, looking)))
+        if entrance.renewing is not None:
+            _repeat(config.tls_reload_interval_s, entrance.renewing.renew, stack)
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _warn_if_open(endpoint, config)
-        _log.info("server.ready", endpoint=endpoint, services=sorted(config.services))
+        _log.info(
+            "server.ready",
+            endpoint=endpoint,
+            services=sorted(config.services),
+            tls=entrance.renewing is not None,
+            **({"mtls_endpoint": config.mtls_listen} if config.mtls_listen else {}),
+        )
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
     _log.info("server.stopped")

@@ -120,6 +120,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["json", "console"]
 AnonymousRole = Literal["", "reader", "contributor", "approver", "deployer", "admin", "auditor"]
 """What who presents nothing may do; '' for nothing at all."""
+TlsClientAuth = Literal["off", "optional", "required"]
 OrNone = NewType("OrNone", int)
 """A number of which 0 means: not at all."""
 HostAndPort = NewType("HostAndPort", str)
@@ -143,6 +144,7 @@ _PARSERS: dict[object, Callable[[str], object]] = {
     LogLevel: _one_of(*get_args(LogLevel)),
     LogFormat: _one_of(*get_args(LogFormat)),
     AnonymousRole: _one_of(*get_args(AnonymousRole)),
+    TlsClientAuth: _one_of(*get_args(TlsClientAuth)),
 }
 
 
@@ -162,6 +164,15 @@ class Config:
     transfer_url_lifetime_s: int = 900
     listen: str = DEFAULT_LISTEN
     admin_listen: Address = Address("")
+    allow_plaintext: bool = False
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
+    tls_client_auth: TlsClientAuth = "off"
+    tls_reload_interval_s: int = 10
+    mtls_listen: Address = Address("")
+    mtls_principals: str = ""
+    oidc_file: str = ""
     anonymous_role: AnonymousRole = ""
     services: frozenset[str] = SERVICES
     log_level: LogLevel = "info"

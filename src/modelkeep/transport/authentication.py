@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from modelkeep.authz import caller as callers
 from modelkeep.authz import identity
 from modelkeep.domain import errors, limits
+from modelkeep.transport import tls
 
 if TYPE_CHECKING:
     import grpc
@@ -98,7 +99,8 @@ def origin_of(context: Context) -> Origin:
     metadata = dict(context.invocation_metadata() or ())
     address = _address(context)
     agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
-    presented = Presented(_bearer(metadata.get("authorization", "")), _names(context), address)
+    names = tls.peer_names(context)
+    presented = Presented(_bearer(metadata.get("authorization", "")), names, address)
     return Origin(presented, f"{address} {agent}", _request_id(metadata.get(REQUEST_ID, "")))
 
 
@@ -106,12 +108,6 @@ def _bearer(header: str | bytes) -> str:
     if not isinstance(header, str) or header[: len(_SCHEME)].lower() != _SCHEME:
         return ""
     return header[len(_SCHEME) :].strip()
-
-
-def _names(context: Context) -> tuple[str, ...]:
-    """What the peer's certificate is made out to, once TLS has verified it."""
-    verified = context.auth_context().get(_ALTERNATIVE_NAMES, ())
-    return tuple(name.decode("utf-8", "replace") for name in verified)
 
 
 def _request_id(wanted: str | bytes) -> str:

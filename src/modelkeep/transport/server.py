@@ -1,6 +1,7 @@
 """The gRPC server: our services, health and reflection, and a graceful end."""
 
 import asyncio
+from collections.abc import Sequence
 
 import grpc
 from google.protobuf import descriptor
@@ -11,7 +12,7 @@ from modelkeep.domain import errors, limits
 from modelkeep.service import auditing, usecases
 from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import audit as audit_servicer
-from modelkeep.transport import authentication, interceptors, page_tokens, redirects
+from modelkeep.transport import authentication, interceptors, page_tokens, redirects, tls
 from modelkeep.transport import evaluations as evaluation_servicer
 from modelkeep.transport import events as event_servicer
 from modelkeep.transport import lifecycle as lifecycle_servicer
@@ -48,10 +49,10 @@ _OPTIONS = (
 
 
 class Server:
-    """Serves on one address.
+    """Serves at one door, or at several.
 
     Args:
-        listen: `host:port`; port 0 takes a free one.
+        doors: where to listen; the first is the public one.
         directory: knows what models were called.
         authenticating: finds out who is calling.
         observer: is told of every call.
@@ -64,7 +65,7 @@ class Server:
 
     def __init__(
         self,
-        listen: str,
+        doors: Sequence[tls.Door],
         directory: redirects.Directory,
         authenticating: authentication.Authentication,
         observer: interceptors.CallObserver | None = None,
@@ -72,7 +73,7 @@ class Server:
     ) -> None:
         self.draining = asyncio.Event()
         self.started = False
-        self._listen = listen
+        self._doors = tuple(doors)
         self._scope = interceptors.Scope(directory, authenticating, observer, denials)
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
@@ -109,23 +110,18 @@ class Server:
         self._names.append(_full_name(artifact_service_pb2.DESCRIPTOR))
 
     async def start(self) -> str:
-        """Take calls to the services that were added; return the `host:port` bound to.
+        """Take calls to the services that were added; return the first door's `host:port`.
 
         Raises `errors.Unavailable` if the address cannot be had.
         """
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         reflected = (*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(reflected, self._grpc)
-        try:
-            port = self._grpc.add_insecure_port(self._listen)
-        except RuntimeError as error:
-            raise errors.Unavailable(
-                f"cannot listen on {self._listen}: the address is in use or not ours"
-            ) from error
+        bound = [self._open(door) for door in self._doors]
         await self._grpc.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self.started = True
-        return f"{self._listen.rpartition(':')[0]}:{port}"
+        return bound[0]
 
     async def stop(self, grace_s: float) -> None:
         """Say NOT_SERVING, refuse new calls, and give running ones `grace_s` seconds to end."""
@@ -133,6 +129,18 @@ class Server:
         self.draining.set()
         await self._grpc.stop(grace_s)
         await self._scope.wait_idle()
+
+    def _open(self, door: tls.Door) -> str:
+        try:
+            if door.credentials is None:
+                port = self._grpc.add_insecure_port(door.listen)
+            else:
+                port = self._grpc.add_secure_port(door.listen, door.credentials)
+        except RuntimeError as error:
+            raise errors.Unavailable(
+                f"cannot listen on {door.listen}: the address is in use or not ours"
+            ) from error
+        return f"{door.listen.rpartition(':')[0]}:{port}"
 
     async def _set_health(self, status: int) -> None:
         for name in self._names:
