@@ -121,6 +121,7 @@ async def running(
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
             cases = usecases.Registry.over(db, blobs, pool, _retention(config), _new_quotas(config))
             grpc_server.add_registry(cases, await _page_tokens(db))
+            grpc_server.add_provenance(usecases.Vouching.over(db), await _page_tokens(db))
             happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
             grpc_server.add_audit(_open_audit(config, db, stack), await _page_tokens(db))

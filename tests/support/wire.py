@@ -18,6 +18,8 @@ from modelkeep.v1 import (
     event_service_pb2_grpc,
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
+    provenance_service_pb2,
+    provenance_service_pb2_grpc,
     registry_service_pb2,
     registry_service_pb2_grpc,
 )
@@ -32,6 +34,7 @@ SERVICES = [
         event_service_pb2,
         evaluation_service_pb2,
         audit_service_pb2,
+        provenance_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 ]
@@ -51,6 +54,7 @@ class Stubs:
     events: Any
     evaluations: Any
     audit: Any
+    provenance: Any
 
     @classmethod
     def over(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -62,6 +66,7 @@ class Stubs:
             event_service_pb2_grpc.EventServiceStub(channel),
             evaluation_service_pb2_grpc.EvaluationServiceStub(channel),
             audit_service_pb2_grpc.AuditServiceStub(channel),
+            provenance_service_pb2_grpc.ProvenanceServiceStub(channel),
         )
 
     async def new_model(self, kind: int = pb.MODEL_KIND_PROMPT) -> str:

@@ -33,6 +33,7 @@ _SERVICE_CONFIG = {
                 {"service": "modelkeep.v1.EventService"},
                 {"service": "modelkeep.v1.EvaluationService"},
                 {"service": "modelkeep.v1.AuditService"},
+                {"service": "modelkeep.v1.ProvenanceService"},
             ],
             "retryPolicy": _RETRY_POLICY,
         },

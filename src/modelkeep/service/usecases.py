@@ -27,10 +27,13 @@ from modelkeep.service import (
     namespaces,
     next_versions,
     protections,
+    provenance,
     purging,
     quotas,
     searching,
+    signatures,
     transfers,
+    trusting,
     uploads,
     version_checks,
     versions,
@@ -100,6 +103,20 @@ class Registry:
             moving.Moving(db),
             purging.Purging(db),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Vouching:
+    """The use cases of signatures and of where versions come from."""
+
+    signatures: signatures.Signatures
+    trusting: trusting.Trusting
+    provenance: provenance.Provenance
+
+    @classmethod
+    def over(cls, db: database.Database) -> Self:
+        """Build them over this database."""
+        return cls(signatures.Signatures(db), trusting.Trusting(db), provenance.Provenance(db))
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ _REFUSED = {
     "version_file_blob_exists": ("a file of the version was never uploaded", "BLOB_MISSING"),
     "version_purged": ("a purged version stays as it is", "VERSION_PURGED"),
     "evaluation_append_only": ("an evaluation never changes", "EVALUATION_APPEND_ONLY"),
+    "signature_append_only": ("a signature never changes", "SIGNATURE_APPEND_ONLY"),
+    "trusted_signer_append_only": (
+        "a trusted signer never changes; it is revoked, once",
+        "SIGNER_REVOKED",
+    ),
     "audit_append_only": ("the audit log is append-only", "AUDIT_APPEND_ONLY"),
 }
 _RACED = {

@@ -1,7 +1,6 @@
 """Rows of trusted signers."""
 
 import datetime
-from collections.abc import Sequence
 
 from modelkeep.domain import attestations, errors, names, pages
 from modelkeep.storage import database
@@ -76,7 +75,7 @@ async def get(
 
 async def list_all(
     connection: database.Connection, namespace_id: int
-) -> Sequence[attestations.TrustedSigner]:
+) -> list[attestations.TrustedSigner]:
     """All of a namespace, revoked ones too, the oldest first."""
     return [_from_row(row) for row in await connection.fetch(LIST_ALL, namespace_id)]
 

@@ -16,6 +16,7 @@ from modelkeep.transport import authentication, interceptors, page_tokens, redir
 from modelkeep.transport import evaluations as evaluation_servicer
 from modelkeep.transport import events as event_servicer
 from modelkeep.transport import lifecycle as lifecycle_servicer
+from modelkeep.transport import provenance as provenance_servicer
 from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
     artifact_service_pb2,
@@ -28,6 +29,8 @@ from modelkeep.v1 import (
     event_service_pb2_grpc,
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
+    provenance_service_pb2,
+    provenance_service_pb2_grpc,
     registry_service_pb2,
     registry_service_pb2_grpc,
 )
@@ -102,6 +105,12 @@ class Server:
         servicer = audit_servicer.AuditServicer(log, tokens)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(audit_service_pb2.DESCRIPTOR))
+
+    def add_provenance(self, vouching: usecases.Vouching, tokens: page_tokens.PageTokens) -> None:
+        """Offer ProvenanceService."""
+        servicer = provenance_servicer.ProvenanceServicer(vouching, tokens)
+        provenance_service_pb2_grpc.add_ProvenanceServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(provenance_service_pb2.DESCRIPTOR))
 
     def add_artifact(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
         """Offer ArtifactService."""
