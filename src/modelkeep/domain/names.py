@@ -476,5 +476,7 @@ Resource = (
     | TrustedSignerName
     | TransitionName
     | GatePolicyName
+    | EnvironmentName
+    | DeploymentName
 )
 """Whatever a caller may do something to."""
