@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import structlog
 
+from modelkeep import call_limits, ways_in
 from modelkeep import config as configuration
-from modelkeep import ways_in
 from modelkeep.admin import port, readiness, sources
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
@@ -23,6 +23,7 @@ from modelkeep.service import (
     batches,
     checkpointing,
     collecting,
+    compliance,
     deliveries,
     delivering,
     denials,
@@ -42,7 +43,7 @@ from modelkeep.service import (
     webhooks,
 )
 from modelkeep.storage import database, migrations, settings
-from modelkeep.transport import authentication, page_tokens, server
+from modelkeep.transport import authentication, limiting, page_tokens, server
 
 Config = configuration.Config
 Finding = doctor.Finding
@@ -110,12 +111,15 @@ async def running(
         db = await database.Database.open(config.database_url, config.database_pool_size)
         stack.push_async_callback(db.close)
         blobs = await _open_store(config, admin, stack)
+        limiter = limiting.Limiter(call_limits.of(config))
+        admin.parts.refused_calls = limiter.refused
         grpc_server = server.Server(
             entrance.doors,
             moving.Moving(db),
             authentication.Authentication(entrance.ways, _NoGrants(), _anonymous(config)),
             admin.calls if config.admin_listen else None,
             _open_denials(db, stack),
+            limiter=limiter,
         )
         if "registry" in config.services:
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
@@ -124,7 +128,8 @@ async def running(
             grpc_server.add_provenance(usecases.Vouching.over(db), await _page_tokens(db))
             happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
-            grpc_server.add_audit(_open_audit(config, db, stack), await _page_tokens(db))
+            reporting = compliance.Compliance(db)
+            grpc_server.add_audit(_open_audit(config, db, stack), reporting, await _page_tokens(db))
         if "artifact" in config.services:
             artifact = await _open_artifact(
                 config, db, blobs, grpc_server.draining, stack, parts=admin.parts
@@ -271,6 +276,7 @@ async def _open_artifact(
     sizes = uploads.Settings(
         memory_bytes=config.upload_memory_mib * limits.MIB,
         stall_s=config.upload_stall_s,
+        least_bytes_per_s=config.limit_upload_kib_per_s * limits.KIB,
         touch_after=garbage.touch_after(grace),
     )
     sending = uploads.Uploads(db, blobs, sizes, draining)

@@ -34,6 +34,9 @@ class Action(enum.StrEnum):
     VERIFY_VERSION = "version.verify"
     RECORD_EVALUATION = "evaluation.record"
     READ_EVALUATION = "evaluation.read"
+    SET_EVALUATION_PLAN = "evaluation_plan.set"
+    SET_RISK = "risk.set"
+    READ_COMPLIANCE = "compliance.read"
     READ_ALIAS = "alias.read"
     READ_HISTORY = "history.read"
     SET_ALIAS = "alias.set"
@@ -61,6 +64,13 @@ class Action(enum.StrEnum):
     END_DEPLOYMENT = "deployment.end"
     ROLL_BACK = "deployment.roll_back"
     BYPASS_GATES = "gates.bypass"
+    SET_GATE_POLICY = "gate_policy.set"
+    READ_GATE_POLICY = "gate_policy.read"
+    REQUEST_TRANSITION = "transition.request"
+    APPROVE_TRANSITION = "transition.approve"
+    COMMIT_TRANSITION = "transition.commit"
+    CANCEL_TRANSITION = "transition.cancel"
+    READ_TRANSITION = "transition.read"
     READ_AUDIT = "audit.read"
     VERIFY_AUDIT = "audit.verify"
     EXPORT_AUDIT = "audit.export"
@@ -86,6 +96,7 @@ _METADATA = frozenset(
         Action.READ_VERSION,
         Action.READ_LINEAGE,
         Action.READ_EVALUATION,
+        Action.READ_COMPLIANCE,
         Action.READ_ALIAS,
         Action.READ_HISTORY,
         Action.READ_EVENTS,
@@ -107,6 +118,7 @@ _MAKING = frozenset(
         Action.DELETE_VERSION,
         Action.ADD_LINEAGE,
         Action.RECORD_EVALUATION,
+        Action.SET_EVALUATION_PLAN,
         Action.ATTACH_SIGNATURE,
         Action.SET_ALIAS,
         Action.DELETE_ALIAS,
@@ -117,6 +129,8 @@ _MAKING = frozenset(
 _POINTING = frozenset(
     {Action.SET_STAGE, Action.SET_ALIAS, Action.DELETE_ALIAS, Action.SET_PROTECTED_ALIAS}
 )
+_ASKING_FOR = frozenset({Action.REQUEST_TRANSITION, Action.COMMIT_TRANSITION})
+_APPROVING = frozenset({Action.APPROVE_TRANSITION, Action.CANCEL_TRANSITION})
 _DEPLOYING = frozenset({Action.RECORD_DEPLOYMENT, Action.END_DEPLOYMENT, Action.ROLL_BACK})
 _AUDITING = frozenset(
     {
@@ -130,9 +144,13 @@ _AUDITING = frozenset(
 
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.READER: _READING,
-    Role.CONTRIBUTOR: _READING | _MAKING,
-    Role.APPROVER: _READING | _POINTING | {Action.RELEASE_VERSION, Action.ATTACH_SIGNATURE},
-    Role.DEPLOYER: _READING | _POINTING | _DEPLOYING,
+    Role.CONTRIBUTOR: _READING | _MAKING | _ASKING_FOR,
+    Role.APPROVER: _READING
+    | _POINTING
+    | _ASKING_FOR
+    | _APPROVING
+    | {Action.RELEASE_VERSION, Action.ATTACH_SIGNATURE},
+    Role.DEPLOYER: _READING | _POINTING | _ASKING_FOR | _DEPLOYING,
     Role.AUDITOR: _METADATA | _AUDITING,
     Role.ADMIN: frozenset(Action),
 }
@@ -217,6 +235,14 @@ def knows(caller: Caller, namespace: str) -> bool:
 def roles_that_may(action: Action) -> list[Role]:
     """The roles whose line of the table has the action."""
     return [role for role in Role if action in ALLOWED[role]]
+
+
+def roles_for(
+    given: Iterable[Grant], action: Action, resource: names.Resource, *, stage: str = ""
+) -> frozenset[Role]:
+    """Those of the roles that were given by which the action is allowed there."""
+    place = grants.place_of(resource)
+    return frozenset(grant.role for grant in given if _covers(grant, action, place, stage, ""))
 
 
 def _any_covers(

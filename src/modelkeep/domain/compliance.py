@@ -2,10 +2,9 @@
 
 import datetime
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from modelkeep.domain import checks, limits, names, risks, stages
+from modelkeep.domain import checks, errors, limits, names, pages, risks, stages
 
 ALL = "namespaces/-"
 """The parent of a report about every namespace."""
@@ -33,7 +32,8 @@ class Question:
 
     Attributes:
         namespace: of which namespace; None for all.
-        as_of: as of when evaluations, stages, deployments, approvals and signatures count.
+        as_of: as of when evaluations, stages, deployments, approvals and signatures count; None for
+            now.
         stage: only versions in this stage; '' for those in staging, in production, or deployed.
         revalidation_days: days between evaluations for all; 0 for what models and tiers say.
         per_week: how many evaluations the plan has in a week; 0 for no plan.
@@ -41,7 +41,7 @@ class Question:
     """
 
     namespace: names.NamespaceName | None
-    as_of: datetime.datetime
+    as_of: datetime.datetime | None = None
     stage: str = ""
     revalidation_days: int = 0
     per_week: int = 0
@@ -49,9 +49,9 @@ class Question:
 
     def __post_init__(self) -> None:
         with checks.Checks() as found:
-            known = not self.stage or self.stage in stages.STAGES
-            there = ", ".join(stages.STAGES)
-            shown = f"{checks.shown(self.stage)} is not a stage; there are {there}"
+            known = not self.stage or self.stage in stages.SERVING
+            there = " and ".join(sorted(stages.SERVING))
+            shown = f"is {checks.shown(self.stage)}; people rely on {there}"
             found.require(known, "stage", shown)
             found.number("revalidation_days", self.revalidation_days, 0, limits.REVALIDATION_DAYS)
             found.number("per_week", self.per_week, 0, limits.PLAN_PER_WEEK)
@@ -123,12 +123,24 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A page of a report: entries, whether more follow, and the totals of the whole."""
+    """A page of a report, as of when it is, and the totals of the whole."""
 
-    entries: Sequence[Entry]
-    more: bool
+    page: pages.Page[Entry]
     as_of: datetime.datetime
-    totals: Totals = field(default=Totals())
+    totals: Totals
+
+
+def resumed(after: str) -> tuple[datetime.datetime, str]:
+    """As of when the report is that a page of it goes on with, and the key it goes on behind."""
+    text, bar, key = after.partition("|")
+    if not bar:
+        raise errors.invalid("is not a token of this report; start again without it", "page_token")
+    return datetime.datetime.fromisoformat(text), key
+
+
+def key_of(as_of: datetime.datetime, key: str) -> str:
+    """What `resumed` reads: the next page is of the same instant, whenever it is asked for."""
+    return f"{as_of.isoformat()}|{key}"
 
 
 def days_overdue(due_at: datetime.datetime, as_of: datetime.datetime) -> int:

@@ -25,6 +25,7 @@ class Work(enum.Enum):
     VERIFY_UPLOADS = "what another replica left unverified is taken over"
     FIND_DEPENDENT = "a base is held by versions made from it, wherever they are"
     LINK_ORIGINS = "a sealed version is linked to a base that may be elsewhere"
+    REPORT_COMPLIANCE = "a report of the whole registry ranks versions of all namespaces together"
     FIND_CYCLE = "a ring of origins may lead through any namespace"
 
 

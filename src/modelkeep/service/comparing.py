@@ -43,7 +43,7 @@ class Comparing:
         for ref in question.asked:
             policy.require(caller, policy.Action.READ_EVALUATION, ref.model)
         async with self._db.connection() as connection:
-            versions = await _resolved(connection, question.asked)
+            versions = await resolved(connection, question.asked)
             evidence = await _evidence(connection, versions, question)
             matches, unmatched = _matched(versions, evidence, question)
             runs = await _runs(connection, evidence, matches)
@@ -63,7 +63,7 @@ class Comparing:
         )
 
 
-async def _resolved(
+async def resolved(
     connection: database.Connection, asked: Sequence[refs.Ref]
 ) -> list[names.VersionName]:
     """The versions that are meant, each once, by the names that their models have today."""

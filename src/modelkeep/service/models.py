@@ -31,6 +31,8 @@ class Models:
     ) -> models.Model:
         """Create a model; raises `errors.AlreadyExists`, `errors.NotFound` (namespace)."""
         policy.require(caller, policy.Action.CREATE_MODEL, name)
+        if fields.classifies:
+            policy.require(caller, policy.Action.SET_RISK, name)
         return await self._changes.apply(
             caller, once, models.Model, functools.partial(_create, name, kind, fields)
         )
@@ -63,8 +65,14 @@ class Models:
         changed: Mapping[str, Any],
         etag: str,
     ) -> models.Model:
-        """Replace the fields in `changed`; raises `errors.NotFound`, `errors.StaleEtag`."""
-        policy.require(caller, policy.Action.UPDATE_MODEL, name)
+        """Replace the fields in `changed`; raises `errors.NotFound`, `errors.StaleEtag`.
+
+        Its risk takes a permission of its own.
+        """
+        if not changed.keys() <= models.RISK_FIELDS:
+            policy.require(caller, policy.Action.UPDATE_MODEL, name)
+        if changed.keys() & models.RISK_FIELDS:
+            policy.require(caller, policy.Action.SET_RISK, name)
         return await self._changes.apply(
             caller, once, models.Model, functools.partial(_update, name, changed, etag)
         )

@@ -15,7 +15,10 @@ from modelkeep.service import (
     collecting,
     comparing,
     deliveries,
+    deployments,
     diffing,
+    environments,
+    evaluation_plans,
     evaluations,
     finalizing,
     histories,
@@ -30,7 +33,11 @@ from modelkeep.service import (
     provenance,
     purging,
     quotas,
+    recommending,
+    regressions,
+    rollback,
     searching,
+    sheets,
     signatures,
     transfers,
     trusting,
@@ -64,6 +71,13 @@ class Registry:
     lineage: lineage.Lineage
     moving: moving.Moving
     purging: purging.Purging
+    environments: environments.Environments
+    deployments: deployments.Deployments
+    rollback: rollback.Rollback
+    sheets: sheets.Sheets
+    evaluation_plans: evaluation_plans.EvaluationPlans
+    recommending: recommending.Recommending
+    regressions: regressions.Regressions
 
     @classmethod
     def over(
@@ -84,6 +98,7 @@ class Registry:
             new_quotas: of a new namespace whose maker states none.
         """
         looking = inspecting.Inspecting(db, blobs, pool)
+        compare = comparing.Comparing(db)
         return cls(
             namespaces.Namespaces(db, new_quotas),
             quotas.Quotas(db),
@@ -97,11 +112,18 @@ class Registry:
             searching.Searching(db),
             diffing.Diffing(db),
             evaluations.Evaluations(db),
-            comparing.Comparing(db),
+            compare,
             lifecycle.Lifecycle(db),
             lineage.Lineage(db),
             moving.Moving(db),
             purging.Purging(db),
+            environments.Environments(db),
+            deployments.Deployments(db),
+            rollback.Rollback(db),
+            sheets.Sheets(db),
+            evaluation_plans.EvaluationPlans(db),
+            recommending.Recommending(db),
+            regressions.Regressions(db, compare),
         )
 
 

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass
 
-from modelkeep.domain import errors, models, names, pages
+from modelkeep.domain import errors, models, names, pages, risks
 from modelkeep.storage import database
 
 _COLUMNS = """m.model_id, m.namespace_id, n.name AS namespace, m.name, m.kind, m.owner,
 m.description, m.labels, m.creator, m.created_at, m.updated_at, m.deleted_at, m.last_ordinal,
-m.revision"""
+m.revision, m.risk_tier, m.revalidation_days"""
 _FROM = "model m JOIN namespace n USING (namespace_id)"
 
 INSERT = f"""
 WITH m AS (
-INSERT INTO model (namespace_id, name, kind, owner, description, labels, creator)
-SELECT namespace_id, $2, $3, $4, $5, $6, $7 FROM namespace WHERE name = $1
+INSERT INTO model (namespace_id, name, kind, owner, description, labels, creator, risk_tier,
+revalidation_days)
+SELECT namespace_id, $2, $3, $4, $5, $6, $7, $8, $9 FROM namespace WHERE name = $1
 ON CONFLICT (namespace_id, name) DO NOTHING RETURNING *
 ), named AS (
 INSERT INTO model_name (namespace_id, name, model_id) SELECT namespace_id, name, model_id FROM m
@@ -21,8 +22,8 @@ INSERT INTO model_name (namespace_id, name, model_id) SELECT namespace_id, name,
 GET = f"SELECT {_COLUMNS} FROM {_FROM} WHERE n.name = $1 AND m.name = $2"
 LOCK = f"{GET} FOR NO KEY UPDATE OF m"
 UPDATE = """
-UPDATE model SET owner = $2, description = $3, labels = $4, updated_at = now(),
-revision = revision + 1 WHERE model_id = $1"""
+UPDATE model SET owner = $2, description = $3, labels = $4, risk_tier = $5,
+revalidation_days = $6, updated_at = now(), revision = revision + 1 WHERE model_id = $1"""
 SET_DELETED = """
 UPDATE model SET deleted_at = CASE WHEN $2 THEN now() END, updated_at = now(),
 revision = revision + 1 WHERE model_id = $1"""
@@ -75,6 +76,8 @@ async def insert(
         fields.description,
         fields.labels,
         creator,
+        fields.risk_tier,
+        fields.revalidation_days,
     )
     if row is None:
         raise errors.AlreadyExists(f"{name} exists already, perhaps deleted", resource=name)
@@ -95,7 +98,15 @@ async def update(
     connection: database.Connection, model_id: int, fields: models.ModelFields
 ) -> None:
     """Replace a model's fields."""
-    await connection.execute(UPDATE, model_id, fields.owner, fields.description, fields.labels)
+    await connection.execute(
+        UPDATE,
+        model_id,
+        fields.owner,
+        fields.description,
+        fields.labels,
+        fields.risk_tier,
+        fields.revalidation_days,
+    )
 
 
 async def set_deleted(connection: database.Connection, model_id: int, *, deleted: bool) -> None:
@@ -133,7 +144,13 @@ def model_from_row(row: database.Row) -> models.Model:
     return models.Model(
         name=names.ModelName(row["namespace"], row["name"]),
         kind=models.ModelKind(row["kind"]),
-        fields=models.ModelFields(row["owner"], row["description"], row["labels"]),
+        fields=models.ModelFields(
+            row["owner"],
+            row["description"],
+            row["labels"],
+            risks.RiskTier(row["risk_tier"]),
+            row["revalidation_days"],
+        ),
         creator=row["creator"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

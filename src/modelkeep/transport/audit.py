@@ -5,18 +5,25 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from modelkeep.authz import caller as callers
-from modelkeep.service import auditing
-from modelkeep.transport import audit_requests, page_tokens
+from modelkeep.service import auditing, compliance
+from modelkeep.transport import audit_requests, convert_compliance, page_tokens
 from modelkeep.transport import convert_audit as crossing
 from modelkeep.v1 import audit_service_pb2 as pb
 from modelkeep.v1 import audit_service_pb2_grpc as pb_grpc
+from modelkeep.v1 import compliance_pb2
 
 
 class AuditServicer(pb_grpc.AuditServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
-    def __init__(self, log: auditing.Auditing, tokens: page_tokens.PageTokens) -> None:
+    def __init__(
+        self,
+        log: auditing.Auditing,
+        reporting: compliance.Compliance,
+        tokens: page_tokens.PageTokens,
+    ) -> None:
         self._log = log
+        self._compliance = reporting
         self._tokens = tokens
 
     async def ListAuditEvents(
@@ -62,3 +69,14 @@ class AuditServicer(pb_grpc.AuditServiceServicer):
     ) -> pb.ListAuditKeysResponse:
         keys = self._log.keys(callers.current())
         return pb.ListAuditKeysResponse(keys=map(crossing.key_to_wire, keys))
+
+    async def GetComplianceReport(
+        self, request: compliance_pb2.GetComplianceReportRequest, context: Any
+    ) -> compliance_pb2.GetComplianceReportResponse:
+        asked = convert_compliance.question_from_wire(self._tokens, request)
+        report = await self._compliance.report(callers.current(), *asked)
+        response = convert_compliance.report_to_wire(report)
+        response.next_page_token = self._tokens.write(
+            request, report.page, response.entries, convert_compliance.entry_to_wire
+        )
+        return response

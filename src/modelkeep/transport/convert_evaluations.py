@@ -152,12 +152,13 @@ def _line(line: comparison.Line) -> pb.ComparedMetric:
         slice=line.slice,
         direction=convert.enum_to_wire(line.direction, DIRECTIONS),  # type: ignore[arg-type]
         unit=line.unit,
-        baseline=_figure(line.baseline),
-        candidates=map(_candidate, line.candidates),
+        baseline=figure_to_wire(line.baseline),
+        candidates=map(candidate_to_wire, line.candidates),
     )
 
 
-def _figure(metric: evaluations.Metric | None) -> pb.ComparedFigure | None:
+def figure_to_wire(metric: evaluations.Metric | None) -> pb.ComparedFigure | None:
+    """A figure with how sure it is, or None."""
     if metric is None:
         return None
     return pb.ComparedFigure(
@@ -174,11 +175,12 @@ def _finite(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
 
 
-def _candidate(candidate: comparison.Candidate) -> pb.ComparedCandidate:
+def candidate_to_wire(candidate: comparison.Candidate) -> pb.ComparedCandidate:
+    """A version's figure against the baseline's."""
     wire = pb.ComparedCandidate(
         version=str(candidate.version),
         verdict=convert.enum_to_wire(candidate.verdict, _VERDICTS),  # type: ignore[arg-type]
-        figure=_figure(candidate.metric),
+        figure=figure_to_wire(candidate.metric),
         delta=candidate.delta,
         adjusted_p_value=candidate.adjusted_p_value,
         reason=candidate.reason,

@@ -11,9 +11,11 @@ from modelkeep.domain import (
     names,
     namespaces,
     pickle_policies,
+    risks,
     versions,
 )
 from modelkeep.transport import convert, convert_specs
+from modelkeep.v1 import compliance_pb2
 from modelkeep.v1 import registry_service_pb2 as pb
 
 KINDS: dict[int, models.ModelKind] = {
@@ -33,6 +35,13 @@ PICKLE_POLICIES: dict[int, pickle_policies.PicklePolicy] = {
     pb.PICKLE_POLICY_ALLOW: pickle_policies.PicklePolicy.ALLOW,
     pb.PICKLE_POLICY_WARN: pickle_policies.PicklePolicy.WARN,
     pb.PICKLE_POLICY_QUARANTINE: pickle_policies.PicklePolicy.QUARANTINE,
+}
+RISK_TIERS: dict[int, risks.RiskTier] = {
+    compliance_pb2.RISK_TIER_UNSPECIFIED: risks.RiskTier.UNCLASSIFIED,
+    compliance_pb2.RISK_TIER_LOW: risks.RiskTier.LOW,
+    compliance_pb2.RISK_TIER_MEDIUM: risks.RiskTier.MEDIUM,
+    compliance_pb2.RISK_TIER_HIGH: risks.RiskTier.HIGH,
+    compliance_pb2.RISK_TIER_CRITICAL: risks.RiskTier.CRITICAL,
 }
 BUMPS: dict[int, bumps.Bump] = {
     pb.VERSION_BUMP_MAJOR: bumps.Bump.MAJOR,
@@ -90,7 +99,13 @@ def namespace_to_wire(namespace: namespaces.Namespace) -> pb.Namespace:
 
 def model_fields_from_wire(model: pb.Model) -> models.ModelFields:
     """What a caller says about a model."""
-    return models.ModelFields(model.owner, model.description, dict(model.labels))
+    found = checks.Checks()
+    tier = found.make("risk_tier", partial(convert.enum_from_wire, model.risk_tier, RISK_TIERS))
+    return found.finish(
+        lambda: models.ModelFields(
+            model.owner, model.description, dict(model.labels), tier, model.revalidation_days
+        )
+    )
 
 
 def model_to_wire(model: models.Model) -> pb.Model:
@@ -107,6 +122,8 @@ def model_to_wire(model: models.Model) -> pb.Model:
         delete_time=convert.timestamp_to_wire(model.deleted_at),
         last_ordinal=model.last_ordinal,
         etag=model.etag,
+        risk_tier=convert.enum_to_wire(model.fields.risk_tier, RISK_TIERS),  # type: ignore[arg-type]
+        revalidation_days=model.fields.revalidation_days,
     )
 
 

@@ -1,5 +1,6 @@
 """Crossings of the requests of EvaluationService."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from modelkeep.domain import (
@@ -28,23 +29,23 @@ def record(
         supersedes = found.make("supersedes", partial(_superseded, request.supersedes, parent))
         some = bool(request.evaluation.metrics or request.score_sets)
         found.require(some, "evaluation.metrics", "must not be empty, unless there are score_sets")
-        figures = found.make("score_sets", partial(_figures, request))
+        summed = found.make("score_sets", partial(figures, request.score_sets))
         report = found.make(
             "evaluation",
-            partial(convert_evaluations.report_from_wire, request.evaluation, figures or ()),
+            partial(convert_evaluations.report_from_wire, request.evaluation, summed or ()),
         )
     return once, parent, report, supersedes
 
 
-def _figures(request: pb.RecordEvaluationRequest) -> tuple[evaluations.Scored, ...]:
+def figures(score_sets: Sequence[pb.ScoreSet]) -> tuple[evaluations.Scored, ...]:
     """What the scores sum up to; nothing is summed up unless all are well-formed."""
     found = checks.Checks()
-    found.size("", request.score_sets, limits.EVALUATION_METRICS)
+    found.size("", score_sets, limits.EVALUATION_METRICS)
     sets = found.make_each(
         "",
         (
             partial(convert_evaluations.score_set_from_wire, one)
-            for one in request.score_sets[: limits.EVALUATION_METRICS]
+            for one in score_sets[: limits.EVALUATION_METRICS]
         ),
     )
     with found:

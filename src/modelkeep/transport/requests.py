@@ -32,6 +32,7 @@ from modelkeep.v1 import lifecycle_service_pb2
 from modelkeep.v1 import registry_service_pb2 as pb
 
 N = TypeVar("N")
+_MODEL_FIELDS = frozenset({"owner", "description", "labels"}) | models.RISK_FIELDS
 _NAMESPACE_FIELDS = frozenset({"description", "labels", "pickle_policy"}) | quotas.FIELDS
 
 
@@ -107,7 +108,7 @@ def update_model(
         fields = found.make(
             "model", partial(convert_registry.model_fields_from_wire, request.model)
         )
-        paths = _mask(found, request, frozenset({"owner", "description", "labels"}))
+        paths = _mask(found, request, _MODEL_FIELDS)
     return once, name, _chosen(fields, paths), request.model.etag
 
 

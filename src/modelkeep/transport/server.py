@@ -1,6 +1,7 @@
 """The gRPC server: our services, health and reflection, and a graceful end."""
 
 import asyncio
+import resource
 from collections.abc import Sequence
 
 import grpc
@@ -9,10 +10,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelkeep.domain import errors, limits
-from modelkeep.service import auditing, usecases
+from modelkeep.service import auditing, compliance, usecases
 from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import audit as audit_servicer
-from modelkeep.transport import authentication, interceptors, page_tokens, redirects, tls
+from modelkeep.transport import (
+    authentication,
+    interceptors,
+    limiting,
+    page_tokens,
+    redirects,
+    tls,
+)
+from modelkeep.transport import deployments as deployment_servicer
 from modelkeep.transport import evaluations as evaluation_servicer
 from modelkeep.transport import events as event_servicer
 from modelkeep.transport import lifecycle as lifecycle_servicer
@@ -23,6 +32,8 @@ from modelkeep.v1 import (
     artifact_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
+    deployment_service_pb2,
+    deployment_service_pb2_grpc,
     evaluation_service_pb2,
     evaluation_service_pb2_grpc,
     event_service_pb2,
@@ -35,6 +46,9 @@ from modelkeep.v1 import (
     registry_service_pb2_grpc,
 )
 
+_OTHER_FILES = 256
+"""File descriptors kept for the database, the store and ourselves."""
+_MINUTE_MS = 60_000
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port is an error, not half the traffic
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
@@ -47,7 +61,15 @@ _OPTIONS = (
     # the line and lets gigabytes wait: the clients are as fast as memory, the store is not.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", limits.STREAM_WINDOW_BYTES),
-    ("grpc.max_connection_age_ms", 1_800_000),  # so that balanced clients find new replicas
+    ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),  # so that balanced clients find new replicas
+    # Then its streams may end by themselves. Whoever holds one open is disconnected, and goes on.
+    ("grpc.max_connection_age_grace_ms", 360 * _MINUTE_MS),
+    ("grpc.max_concurrent_streams", 4096),  # of one connection, health and reflection included
+    ("grpc.max_connection_idle_ms", 15 * _MINUTE_MS),
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    # A peer that vanished without a word is noticed in 60 + 20 s, and what it held is freed.
+    ("grpc.keepalive_time_ms", _MINUTE_MS),
+    ("grpc.keepalive_timeout_ms", 20_000),
 )
 
 
@@ -60,6 +82,7 @@ class Server:
         authenticating: finds out who is calling.
         observer: is told of every call.
         denials: is told of every call that was denied.
+        limiter: keeps the limits of calls.
 
     Attributes:
         draining: set when the server is about to stop; long streams then end by themselves.
@@ -73,17 +96,24 @@ class Server:
         authenticating: authentication.Authentication,
         observer: interceptors.CallObserver | None = None,
         denials: interceptors.DenialObserver | None = None,
+        *,
+        limiter: limiting.Limiter | None = None,
     ) -> None:
         self.draining = asyncio.Event()
         self.started = False
         self._doors = tuple(doors)
-        self._scope = interceptors.Scope(directory, authenticating, observer, denials)
+        self._limiter = limiter or limiting.Limiter()
+        self._scope = interceptors.Scope(
+            directory, authenticating, observer, denials, limiter=self._limiter
+        )
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
-        self._grpc = grpc.aio.server(interceptors=(self._scope,), options=_OPTIONS)
+        self._grpc = grpc.aio.server(
+            interceptors=(self._scope,), options=(*_OPTIONS, *_most(self._limiter.limits))
+        )
 
     def add_registry(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
-        """Offer RegistryService, LifecycleService and EvaluationService."""
+        """Offer the services of the registry, of lifecycle, evaluations and deployments."""
         servicer = registry_servicer.RegistryServicer(registry, tokens)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(registry_service_pb2.DESCRIPTOR))
@@ -93,6 +123,9 @@ class Server:
         measurer = evaluation_servicer.EvaluationServicer(registry, tokens)
         evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(measurer, self._grpc)
         self._names.append(_full_name(evaluation_service_pb2.DESCRIPTOR))
+        deployer = deployment_servicer.DeploymentServicer(registry, tokens)
+        deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server(deployer, self._grpc)
+        self._names.append(_full_name(deployment_service_pb2.DESCRIPTOR))
 
     def add_events(self, happening: usecases.Events, tokens: page_tokens.PageTokens) -> None:
         """Offer EventService."""
@@ -100,9 +133,14 @@ class Server:
         event_service_pb2_grpc.add_EventServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(event_service_pb2.DESCRIPTOR))
 
-    def add_audit(self, log: auditing.Auditing, tokens: page_tokens.PageTokens) -> None:
+    def add_audit(
+        self,
+        log: auditing.Auditing,
+        reporting: compliance.Compliance,
+        tokens: page_tokens.PageTokens,
+    ) -> None:
         """Offer AuditService."""
-        servicer = audit_servicer.AuditServicer(log, tokens)
+        servicer = audit_servicer.AuditServicer(log, reporting, tokens)
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(audit_service_pb2.DESCRIPTOR))
 
@@ -154,6 +192,15 @@ class Server:
     async def _set_health(self, status: int) -> None:
         for name in self._names:
             await self._health.set(name, status)
+
+
+def _most(allowed: limiting.Limits) -> tuple[tuple[str, int], ...]:
+    """The limits that gRPC keeps for us: connections, as far as there are file descriptors."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bounds = [allowed.connections] if allowed.connections else []
+    if files != resource.RLIM_INFINITY:
+        bounds.append(max(files - _OTHER_FILES, 1))
+    return (("grpc.max_allowed_incoming_connections", min(bounds)),) if bounds else ()
 
 
 def _full_name(file: descriptor.FileDescriptor) -> str:

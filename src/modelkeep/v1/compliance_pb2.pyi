@@ -205,7 +205,9 @@ class GetComplianceReportRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before; every other field must be as it was then."""
     stage: _builtins.str
-    """Only versions in this stage. Empty: those in staging or production, and those that are deployed."""
+    """Only versions in this stage, `staging` or `production`. Empty: those in either, and those that are
+    deployed.
+    """
     revalidation_days: _builtins.int
     """Days between evaluations, instead of those of models and tiers, 1 to 3,650; 0 for theirs."""
     per_week: _builtins.int
@@ -214,8 +216,8 @@ class GetComplianceReportRequest(_message.Message):
     """Versions of which nothing is missing, too."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
-        """As of when evaluations, stages, deployments, approvals and signatures count; now if it is not
-        set. Owners, tiers, periods, cards and lineage are those of today.
+        """As of when evaluations, stages, deployments, approvals and signatures count, even if that is yet to
+        come; now if it is not set. Owners, tiers, periods, cards and lineage are those of today.
         """
 
     def __init__(
