@@ -14,7 +14,9 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 def json_object(text: bytes, what: str) -> dict[str, Any]:
     """The object that a JSON text is, or raise `faults.Fault`; no key may be there twice."""
     try:
-        read = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        # Decoded here, because the library would also read UTF-16 and UTF-32.
+        decoded_text = text.decode()
+        read = json.loads(decoded_text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except faults.Fault:
         raise
     except (ValueError, RecursionError):

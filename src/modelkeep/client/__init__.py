@@ -88,6 +88,7 @@ from modelkeep.client.file_facts import (
     PickleVerdict,
     VersionWarning,
 )
+from modelkeep.client.folder_signatures import check_folder
 from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
 from modelkeep.client.lineage import (
     Lineage,
@@ -128,6 +129,15 @@ from modelkeep.client.refs import Ref
 from modelkeep.client.refs import parse as parse_ref
 from modelkeep.client.registry import Registry
 from modelkeep.client.routes import Via
+from modelkeep.client.signature_records import (
+    CheckedSignature,
+    Signature,
+    SignatureOutcome,
+    SignatureVerdict,
+    SignerKind,
+    SignerProof,
+    TrustedSigner,
+)
 from modelkeep.client.specs import (
     BaseModel,
     BaseRelation,
@@ -177,6 +187,7 @@ __all__ = [
     "Bump",
     "Capabilities",
     "Change",
+    "CheckedSignature",
     "ComparedCandidate",
     "ComparedFigure",
     "ComparedMetric",
@@ -249,7 +260,12 @@ __all__ = [
     "Reuse",
     "Sampling",
     "ScoreSet",
+    "Signature",
+    "SignatureOutcome",
+    "SignatureVerdict",
     "SignedCheckpoint",
+    "SignerKind",
+    "SignerProof",
     "SignificanceTest",
     "Source",
     "StageAssignment",
@@ -260,6 +276,7 @@ __all__ = [
     "TensorSpec",
     "TextChange",
     "TimedOut",
+    "TrustedSigner",
     "Unauthenticated",
     "Unavailable",
     "UnmatchedVersion",
@@ -274,6 +291,7 @@ __all__ = [
     "Via",
     "Violation",
     "Webhook",
+    "check_folder",
     "connect",
     "connect_sync",
     "is_delivery_name",

@@ -19,6 +19,7 @@ from modelkeep.client import (
     patience,
     pointers,
     progress,
+    provenance,
     pull,
     push,
     quotas,
@@ -27,8 +28,10 @@ from modelkeep.client import (
     routes,
     searching,
     selection,
+    signatures,
     specs,
     transfer_calls,
+    trusting,
     upkeep,
     versions,
     webhooks,
@@ -54,6 +57,9 @@ class Registry(
     events.EventCalls,
     webhooks.WebhookCalls,
     audit_calls.AuditCalls,
+    signatures.SignatureCalls,
+    trusting.TrustCalls,
+    provenance.ProvenanceCalls,
     exchanges.ExchangeCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""
