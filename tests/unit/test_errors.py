@@ -1,3 +1,6 @@
+import base64
+import urllib.parse
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
@@ -33,6 +36,7 @@ def test_every_error_says_its_reason_and_domain() -> None:
     peculiar: dict[type[errors.ModelkeepError], errors.ModelkeepError] = {
         errors.InvalidArgument: errors.invalid("is wrong", "a.b"),
         errors.Hidden: errors.Hidden("a sentence", errors.PermissionDenied("may not")),
+        errors.GatesFailed: errors.GatesFailed("a sentence", []),
     }
     for kind in wire.STATUS_BY_ERROR:
         error = peculiar.get(kind) or kind("a sentence", offset=7)
@@ -48,6 +52,29 @@ def test_details_say_what_a_program_needs() -> None:
     assert precondition.violations[0].type == "VERSION_IN_USE"  # type: ignore[attr-defined]
     _, retry = details(errors.Unavailable("later"))
     assert retry.retry_delay.seconds == 1  # type: ignore[attr-defined]
+
+
+def test_who_is_throttled_is_told_for_how_long() -> None:
+    info, retry = details(errors.Throttled("slowly", retry_after_s=0.25, limit="x", allowed=7))
+    assert info.metadata == {"limit": "x", "allowed": "7"}  # type: ignore[attr-defined]
+    assert retry.retry_delay.ToMilliseconds() == 250  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("letter", ["x", "%", "\n", "\U0010ffff"])
+def test_an_answer_fits_into_trailers_whatever_was_wrong(letter: str) -> None:
+    """Clients take 8 KiB of metadata; of more they would see nothing but a broken stream."""
+    wrong = [errors.Violation(f"labels[{letter * 100}]", letter * 300) for _ in range(10_000)]
+    for error in (
+        errors.InvalidArgument(wrong),
+        errors.NotFound(letter * 100_000, resource=letter * 100_000),
+        errors.FailedPrecondition(letter * 100_000),
+        errors.QuotaExceeded(letter * 100_000, quota="stored_bytes"),
+    ):
+        sentence = urllib.parse.quote(wire.message_of(error), safe=" ")
+        assert len(sentence) + len(base64.b64encode(wire.details_of(error))) < 8000
+    bad = details(errors.InvalidArgument(wrong))[1]
+    assert 1 <= len(bad.field_violations) < 100  # type: ignore[attr-defined]
+    assert "9,980 more" in errors.InvalidArgument(wrong).message
 
 
 def test_an_internal_error_tells_nothing_but_the_request_id() -> None:

@@ -27,6 +27,7 @@ class Collector(registry.Collector):
         """All of them, as they are now."""
         parts = self._parts
         yield _build()
+        yield _of_limits(parts.refused_calls)
         yield from _of_store(parts.meters)
         if parts.db is not None:
             yield from _of_database(parts.db)
@@ -44,6 +45,17 @@ def _build() -> core.Metric:
     built = core.InfoMetricFamily("modelkeep_build", "What is running.")
     built.add_metric([], {"version": modelkeep.__version__, "python": platform.python_version()})
     return built
+
+
+def _of_limits(refused_calls: dict[str, int]) -> core.Metric:
+    refused = core.CounterMetricFamily(
+        "modelkeep_rpc_over_limit",
+        "Calls that were refused with RESOURCE_EXHAUSTED, by the limit they met.",
+        labels=["limit"],
+    )
+    for limit, count in dict(refused_calls).items():
+        refused.add_metric([limit], count)
+    return refused
 
 
 def _of_store(meters: dict[str, metered.Meter]) -> Metrics:

@@ -15,6 +15,7 @@ class Sources:
 
     db: database.Database | None = None
     meters: dict[str, metered.Meter] = field(default_factory=dict)
+    refused_calls: dict[str, int] = field(default_factory=dict)
     uploads: upload_service.Uploads | None = None
     artifacts: artifact_service.Artifacts | None = None
     reaper: reaping.Reaper | None = None

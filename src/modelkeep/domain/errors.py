@@ -8,6 +8,9 @@ says what to do next where there is something to do.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+_VIOLATIONS_TOLD = 20
+"""In the sentence; a message may have a million fields that are wrong."""
+
 
 class ModelkeepError(Exception):
     """Something the caller can be told about.
@@ -41,7 +44,10 @@ class InvalidArgument(ModelkeepError):
 
     def __init__(self, violations: Iterable[Violation]) -> None:
         self.violations = tuple(violations)
-        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+        told = [f"{v.field}: {v.description}" for v in self.violations[:_VIOLATIONS_TOLD]]
+        if len(self.violations) > _VIOLATIONS_TOLD:
+            told.append(f"and {len(self.violations) - _VIOLATIONS_TOLD:,} more")
+        super().__init__("; ".join(told))
 
 
 def invalid(description: str, field: str = "") -> InvalidArgument:
@@ -99,6 +105,25 @@ class FailedPrecondition(ModelkeepError):
     reason = "FAILED_PRECONDITION"
 
 
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """One condition that is not met: which kind, of what, and why."""
+
+    kind: str
+    subject: str
+    description: str
+
+
+class GatesFailed(FailedPrecondition):
+    """A version does not meet the gates before a stage; lists each that is not met."""
+
+    reason = "GATES_FAILED"
+
+    def __init__(self, message: str, unmet: Iterable[Unmet]) -> None:
+        self.unmet = tuple(unmet)
+        super().__init__(message, reason=self.reason, failed=len(self.unmet))
+
+
 class Aborted(ModelkeepError):
     """Somebody else was faster; read again and decide again."""
 
@@ -135,6 +160,22 @@ class QuotaExceeded(ResourceExhausted):
     reason = "QUOTA_EXCEEDED"
 
     def __init__(self, message: str, *, retry_after_s: int = 1, **metadata: object) -> None:
+        super().__init__(message, reason=self.reason, **metadata)
+        self.retry_after_s = retry_after_s
+
+
+class Throttled(ResourceExhausted):
+    """More at once, or faster, than one caller, connection or server may; nothing was done.
+
+    Args:
+        message: one sentence for a person.
+        retry_after_s: after how many seconds it is worth trying again.
+        metadata: limit (its name), allowed.
+    """
+
+    reason = "THROTTLED"
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, **metadata: object) -> None:
         super().__init__(message, reason=self.reason, **metadata)
         self.retry_after_s = retry_after_s
 

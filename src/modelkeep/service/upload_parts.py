@@ -21,6 +21,7 @@ class Settings:
     hash_threads: int = 2
     patience: running_digests.Patience = field(default_factory=running_digests.Patience)
     stall_s: float = 60.0
+    least_bytes_per_s: int = 0
     settle_s: float = 10.0
     verify_wait_s: float = 5.0
     verify_lease_s: float = 60.0

@@ -2,11 +2,12 @@
 
 import asyncio
 import collections
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
 import google_crc32c
 
-from modelkeep.domain import errors, names, uploads
+from modelkeep.domain import errors, limits, names, pace, uploads
 from modelkeep.service import part_storing, upload_parts
 from modelkeep.storage import upload_parts as part_rows
 from modelkeep.storage import uploads as rows
@@ -61,6 +62,7 @@ class UploadStream:
         self._line: part_storing.StoringLine | None = None
         self._target: upload_parts.Target | None = None
         self._part: upload_parts.PartBuffer | None = None
+        self._pace = self._new_pace()
         self._offset = 0
         self._broken = asyncio.Event()
 
@@ -127,15 +129,31 @@ class UploadStream:
                 await self._answers.join()  # who asks and does not listen is not read from
 
     async def _next(self, pieces: AsyncIterator[uploads.Piece]) -> uploads.Piece | None:
-        stall_s = self._shared.settings.stall_s
+        stall_s, began = self._shared.settings.stall_s, time.monotonic()
         try:
             async with asyncio.timeout(stall_s):
-                return await anext(pieces, None)
+                piece = await anext(pieces, None)
         except TimeoutError:
             raise errors.Unavailable(
                 f"nothing arrived for {stall_s:g} seconds; resume the upload",
                 reason="STREAM_IDLE",
             ) from None
+        if self._part is not None and piece is not None:
+            self._require_pace(time.monotonic() - began, len(piece.content))
+        return piece
+
+    def _new_pace(self) -> pace.Pace:
+        settings = self._shared.settings
+        return pace.Pace(settings.stall_s, settings.least_bytes_per_s)
+
+    def _require_pace(self, waited_s: float, size_bytes: int) -> None:
+        """Who trickles holds the memory of a whole part as long as they like, unless we end it."""
+        if not self._pace.keeps(waited_s, size_bytes):
+            least_kib = self._shared.settings.least_bytes_per_s / limits.KIB
+            raise errors.Unavailable(
+                f"less than {least_kib:g} KiB a second arrived; resume the upload on a better line",
+                reason="STREAM_SLOW",
+            )
 
     async def _take(self, piece: uploads.Piece) -> None:
         self._shared.traffic.received_bytes += len(piece.content)
@@ -219,6 +237,7 @@ class UploadStream:
             part.reserved_bytes = size_bytes
             part.turn = self._shared.digests.begin(self._name, number, layout.count)
         self._part = part
+        self._pace = self._new_pace()
         return part
 
     async def _is_durable(self, number: int) -> bool:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
 import grpc
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from modelkeep.authz import caller as callers
 from modelkeep.domain import errors
-from modelkeep.transport import authentication, redirects, wire_chunks
+from modelkeep.transport import authentication, limiting, redirects, wire_chunks
 from modelkeep.transport import errors as wire_errors
 
 OUR_SERVICES = "/modelkeep.v1."
@@ -54,8 +54,11 @@ class Scope(grpc.aio.ServerInterceptor):
         authenticating: authentication.Authentication,
         observer: CallObserver | None = None,
         denials: DenialObserver | None = None,
+        *,
+        limiter: limiting.Limiter | None = None,
     ) -> None:
         self._directory = directory
+        self._limiter = limiter or limiting.Limiter()
         self._authenticating = authenticating
         self._denials = denials
         self._observer = observer
@@ -109,26 +112,42 @@ class Scope(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             async with self._call(method, context):
                 message = _well_formed(request)
-                # With a deadline of the caller's gRPC itself cancels us.
-                ours = DEFAULT_DEADLINE_S if context.time_remaining() is None else None
-                async with asyncio.timeout(ours):
+                # With a deadline of the caller's, unless it is too long, gRPC itself cancels us.
+                remaining_s = context.time_remaining()
+                ours_s = self._limiter.timeout_s(remaining_s, usual_s=DEFAULT_DEADLINE_S)
+                async with asyncio.timeout(ours_s):
                     return await redirects.answer(self._directory, behaviour, message, context)
 
         return call
 
     def _stream(
         self,
-        behaviour: Callable[[Any, Context], AsyncIterator[Any]],
+        behaviour: Callable[[Any, Context], AsyncGenerator[Any, None]],
         method: str,
         checked: Callable[[Any], Any],
     ) -> Any:
-        async def generate(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def call(request: Any, context: Context) -> None:
             async with self._call(method, context):
                 asked = checked(request)
-                async for response in redirects.answers(self._directory, behaviour, asked, context):
-                    yield response
+                async with aclosing(
+                    redirects.answers(self._directory, behaviour, asked, context)
+                ) as responses:
+                    async for response in responses:
+                        await self._write(context, response)
 
-        return generate
+        return call
+
+    async def _write(self, context: Context, response: Any) -> None:
+        """Send one message of a stream to a caller who is to read, not only to connect."""
+        stall_s = self._limiter.limits.reader_stall_s or None
+        try:
+            async with asyncio.timeout(stall_s):
+                await context.write(response)
+        except TimeoutError:
+            raise errors.Unavailable(
+                f"nothing was read for {stall_s} seconds; go on where you were",
+                reason="READER_STALLED",
+            ) from None
 
     @asynccontextmanager
     async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
@@ -142,23 +161,27 @@ class Scope(grpc.aio.ServerInterceptor):
         failure: errors.ModelkeepError | None = None
         if self._observer is not None:
             self._observer.began(method)
-        try:
-            caller = await self._authenticating.caller(origin, method)
-            callers.set_current(caller)
-            line["principal"] = caller.principal
-            yield
-        except asyncio.CancelledError:
-            line["code"] = "CANCELLED"
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller is told
-            failure = _in_our_words(error, origin.request_id)
-        finally:
-            self._running.discard(task)
-            line |= _outcome(failure) if failure is not None else {}
-            self._tell(line, origin.request_id, time.perf_counter() - started)
-        if failure is not None:
-            await self._account_for(caller, failure)
-            await _abort(context, failure, origin.request_id)
+        with self._limiter.slot() as slot:
+            try:
+                slot.enter()
+                caller = await self._authenticating.caller(origin, method)
+                callers.set_current(caller)
+                line["principal"] = caller.principal
+                slot.claim(method, caller.principal, context.peer())
+                yield
+            except asyncio.CancelledError:
+                line["code"] = "CANCELLED"
+                raise
+            except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller is told
+                failure = _in_our_words(error, origin.request_id)
+            finally:
+                self._running.discard(task)
+                line |= _outcome(failure) if failure is not None else {}
+                self._tell(line, origin.request_id, time.perf_counter() - started)
+            if failure is not None:
+                # Within the slot: who does not read what went wrong holds the stream open.
+                await self._account_for(caller, failure)
+                await _abort(context, failure, origin.request_id)
 
     async def _account_for(
         self, caller: callers.Caller | None, failure: errors.ModelkeepError
@@ -193,7 +216,7 @@ def _outcome(failure: errors.ModelkeepError) -> dict[str, str]:
 async def _abort(context: Context, failure: errors.ModelkeepError, request_id: str) -> None:
     await context.abort(
         wire_errors.code_of(failure),
-        failure.message,
+        wire_errors.message_of(failure),
         trailing_metadata=(
             ("grpc-status-details-bin", wire_errors.details_of(failure)),
             (REQUEST_ID, request_id),

@@ -3,8 +3,9 @@
 Only a call that found nothing is looked at, so names that are right cost nothing.
 """
 
+import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from typing import Any, Protocol
 
 from google.protobuf import message
@@ -21,6 +22,7 @@ _NAME_FIELDS = frozenset(
         "version",
         "model",
         "alias",
+        "deployment",
         "node",
         "link",
         "source",
@@ -57,16 +59,17 @@ async def answer(
 
 async def answers(
     directory: Directory,
-    call: Callable[[Any, Any], AsyncIterator[Any]],
+    call: Callable[[Any, Any], AsyncGenerator[Any, None]],
     request: Any,
     context: Any,
-) -> AsyncIterator[Any]:
+) -> AsyncGenerator[Any, None]:
     """As `answer`, for a stream of answers; one that has begun is left alone."""
     began = False
     try:
-        async for response in call(request, context):
-            began = True
-            yield response
+        async with contextlib.aclosing(call(request, context)) as responses:
+            async for response in responses:
+                began = True
+                yield response
     except errors.Hidden:
         raise
     except errors.NotFound:
@@ -75,8 +78,9 @@ async def answers(
             raise
     else:
         return
-    async for response in call(moved, context):
-        yield response
+    async with contextlib.aclosing(call(moved, context)) as responses:
+        async for response in responses:
+            yield response
 
 
 async def _moved(directory: Directory, request: Any) -> Any:
