@@ -2,6 +2,7 @@
 
 import datetime
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from modelkeep.domain import checks, errors, limits, names, specs, stages
@@ -95,17 +96,19 @@ def require_state(version: Version, wanted: VersionState, purpose: str) -> None:
         )
 
 
-def require_deletable(version: Version, dependent: str) -> None:
+def require_deletable(version: Version, dependent: str, deployments: Sequence[str] = ()) -> None:
     """Raise `errors.FailedPrecondition` naming whatever still needs the version.
 
     Args:
         version: what is to be deleted.
         dependent: name of a live version made from it, or ''.
+        deployments: what says that it runs: name of the deployment and of the environment.
     """
     holders = [
         *([f"it is in {version.stage}"] if version.stage in stages.SERVING else []),
         *(f"alias {alias!r} points at it" for alias in version.aliases),
         *([f"{dependent} is made from it"] if dependent else []),
+        *(f"it is deployed: {deployment}" for deployment in deployments),
     ]
     if holders:
         raise errors.FailedPrecondition(

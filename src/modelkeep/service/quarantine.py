@@ -1,8 +1,11 @@
 """Setting versions aside because their content is in doubt."""
 
+from collections.abc import Iterable
+
+from modelkeep.domain import deployments as deployment_rules
 from modelkeep.domain import errors, events, limits, versions
 from modelkeep.service import changes
-from modelkeep.storage import rot
+from modelkeep.storage import deployments, rot
 from modelkeep.storage import versions as rows
 
 
@@ -21,10 +24,31 @@ async def quarantine(change: changes.Change, stored: rows.Stored, reason: str) -
     name = stored.version.name
     why = reason[: limits.REASON_CHARS]
     await rows.quarantine(change.connection, stored.version_id, why)
+    running = await deployments.find_active(change.connection, stored.version_id)
     before = {"state": stored.version.state.value}
-    after = {"state": versions.VersionState.QUARANTINED.value, "reason": why}
+    after: events.Fields = {
+        "state": versions.VersionState.QUARANTINED.value,
+        "reason": why,
+        "runs_in": [str(one.deployment.environment) for one in running],
+    }
     change.record(name.namespace, events.Event("version.quarantined", name, before, after))
+    _warn(change, [one.deployment for one in running], why)
     return (await rows.get(change.connection, name)).version
+
+
+def _warn(
+    change: changes.Change, running: Iterable[deployment_rules.Deployment], reason: str
+) -> None:
+    """Tell of each place where a version runs that was set aside; nothing is stopped there."""
+    for one in running:
+        after: events.Fields = {
+            "version": str(one.version),
+            "environment": str(one.environment),
+            "target": one.target,
+            "reason": reason,
+        }
+        event = events.Event("deployment.endangered", one.name, None, after)
+        change.record(one.name.namespace, event)
 
 
 async def release(change: changes.Change, stored: rows.Stored, reason: str) -> versions.Version:

@@ -23,6 +23,7 @@ from modelkeep.domain import (
 )
 from modelkeep.service import changes
 from modelkeep.storage import codec, database, model_names, resolving
+from modelkeep.storage import deployments as deployment_rows
 from modelkeep.storage import facts as fact_rows
 from modelkeep.storage import files as file_rows
 from modelkeep.storage import models as model_rows
@@ -261,7 +262,9 @@ async def _delete(
     if stored.version.state in versions.GONE:
         return stored.version
     dependent = await rows.find_dependent(change.connection, stored.version_id)
-    versions.require_deletable(stored.version, dependent)
+    running = await deployment_rows.find_active(change.connection, stored.version_id)
+    held = [f"{one.deployment.name} in {one.deployment.environment}" for one in running[:10]]
+    versions.require_deletable(stored.version, dependent, held)
     await rows.delete(change.connection, stored.version_id, retention)
     before = {"state": stored.version.state.value}
     change.record(name.namespace, events.Event("version.deleted", name, before, None))
