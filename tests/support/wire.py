@@ -8,10 +8,14 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from modelkeep.v1 import (
+    access_service_pb2,
+    access_service_pb2_grpc,
     artifact_service_pb2,
     artifact_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
+    deployment_service_pb2,
+    deployment_service_pb2_grpc,
     evaluation_service_pb2,
     evaluation_service_pb2_grpc,
     event_service_pb2,
@@ -33,7 +37,9 @@ SERVICES = [
         artifact_service_pb2,
         event_service_pb2,
         evaluation_service_pb2,
+        deployment_service_pb2,
         audit_service_pb2,
+        access_service_pb2,
         provenance_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
@@ -53,7 +59,9 @@ class Stubs:
     artifact: Any
     events: Any
     evaluations: Any
+    deployments: Any
     audit: Any
+    access: Any
     provenance: Any
 
     @classmethod
@@ -65,7 +73,9 @@ class Stubs:
             artifact_service_pb2_grpc.ArtifactServiceStub(channel),
             event_service_pb2_grpc.EventServiceStub(channel),
             evaluation_service_pb2_grpc.EvaluationServiceStub(channel),
+            deployment_service_pb2_grpc.DeploymentServiceStub(channel),
             audit_service_pb2_grpc.AuditServiceStub(channel),
+            access_service_pb2_grpc.AccessServiceStub(channel),
             provenance_service_pb2_grpc.ProvenanceServiceStub(channel),
         )
 
