@@ -7,16 +7,20 @@ from rich import console as rich_console
 from rich import markdown, padding, text
 
 from modelkeep import client
-from modelkeep.cli import contents, output, tables, units
+from modelkeep.cli import contents, output, signature_tables, tables, units
 
 _Part = rich_console.RenderableType
 
 
-def version(shown: client.Version, files: Sequence[client.File]) -> _Part:
-    """A version: facts, spec, figures, origin, files, card."""
+def version(
+    shown: client.Version,
+    files: Sequence[client.File],
+    signatures: Sequence[client.Signature] = (),
+) -> _Part:
+    """A version: facts, spec, figures, origin, signers, files, card."""
     return rich_console.Group(
         text.Text(shown.ref, "bold"),
-        *_section("", tables.pairs(_facts(shown))),
+        *_section("", tables.pairs((*_facts(shown), *_signed(shown, signatures)))),
         *_spec(shown.spec),
         *_mapping("metrics", {name: f"{value:g}" for name, value in shown.metrics.items()}),
         *_mapping("datasets", {entry.name: _dataset(entry) for entry in shown.datasets}),
@@ -60,6 +64,13 @@ def namespace(shown: client.Namespace, models: Sequence[client.Model]) -> _Part:
         *_mapping("labels", shown.labels),
         *(_section("models", tables.models(models)) if models else []),
     )
+
+
+def _signed(
+    shown: client.Version, signatures: Sequence[client.Signature]
+) -> Iterable[tuple[str, text.Text]]:
+    if shown.state is not client.VersionState.DRAFT:
+        yield "signed", signature_tables.summary(signatures)
 
 
 def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:

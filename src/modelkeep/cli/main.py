@@ -13,7 +13,9 @@ SECTIONS = {
         "push": lazy.Verb(f"{_HERE}.push:push", "Push a folder, a file or a prompt as a version."),
         "pull": lazy.Verb(f"{_HERE}.pull:pull", "Pull a version into a folder, verified."),
         "cat": lazy.Verb(f"{_HERE}.cat:cat", "Write out one file, or some of its bytes."),
-        "verify": lazy.Verb(f"{_HERE}.verify:verify", "Have a version's stored bytes re-read."),
+        "verify": lazy.Verb(
+            f"{_HERE}.verify:verify", "Have stored bytes re-read, or signatures verified."
+        ),
         "export": lazy.Verb(f"{_HERE}.exporting:export", "Write versions into one file."),
         "import": lazy.Verb(f"{_HERE}.importing:import_", "Bring models in from elsewhere."),
     },
@@ -38,6 +40,16 @@ SECTIONS = {
         ),
         "compare": lazy.Verb(
             f"{_HERE}.compare:compare", "Tell whether versions are better or worse."
+        ),
+    },
+    "Vouch": {
+        "sign": lazy.Verb(f"{_HERE}.sign:sign", "Sign a version; the key stays here."),
+        "trust": lazy.Verb(f"{_HERE}.trust:trust", "Say whose signatures count in a namespace."),
+        "provenance": lazy.Verb(
+            f"{_HERE}.provenance:provenance", "Write how a version came to be: in-toto, SLSA."
+        ),
+        "sbom": lazy.Verb(
+            f"{_HERE}.provenance:sbom", "Write what is in a version, as a CycloneDX bill."
         ),
     },
     "Change": {

@@ -35,9 +35,12 @@ def show(chosen: settings.Settings, ref: str, form: str) -> None:
 async def _version(registry: client.Registry, ref: str) -> tuple[dict[str, Any], Any]:
     version = await picking.version(registry, ref)
     files: list[client.File] = []
+    signatures: list[client.Signature] = []
     if version.state is not client.VersionState.DRAFT:
         files = [file async for file in registry.list_files(version.ref, show_facts=True)]
-    return {**output.plain(version), "files": files}, drawing.version(version, files)
+        signatures = [one async for one in registry.list_signatures(version.ref)]
+    document = {**output.plain(version), "signatures": signatures, "files": files}
+    return document, drawing.version(version, files, signatures)
 
 
 async def _model(registry: client.Registry, ref: str) -> tuple[dict[str, Any], Any]:
