@@ -17,7 +17,6 @@ from modelkeep.client import (
     patience,
     progress,
     refs,
-    rpc_errors,
 )
 from modelkeep.v1 import audit_service_pb2 as pb
 from modelkeep.v1 import audit_service_pb2_grpc as pb_grpc
@@ -100,7 +99,7 @@ class AuditCalls(connection.Connection):
                     so_far = f"{told.verified_events:,} of {told.last_sequence:,} events fit"
                     hears.noted(so_far)
         except grpc.aio.AioRpcError as lost:
-            raise rpc_errors.from_rpc(lost) from lost
+            raise await self._explained(lost) from lost
 
     async def export_audit(
         self,
@@ -142,7 +141,7 @@ class AuditCalls(connection.Connection):
                     request.after_sequence = answer.sequence
                 failure: errors.RegistryError = errors.Unavailable("the server ended the export")
             except grpc.aio.AioRpcError as lost:
-                failure = rpc_errors.from_rpc(lost)
+                failure = await self._explained(lost)
             await patient.after(failure)
 
     def list_audit_checkpoints(self, chain: str) -> AsyncIterator[audit_records.AuditCheckpoint]:
@@ -194,6 +193,7 @@ def _event_from_wire(wire: pb.AuditEvent) -> audit_records.AuditEvent:
         after=event_convert.fields_from_wire(wire.after) if wire.HasField("after") else None,
         prev_hash=wire.prev_hash,
         hash=wire.hash,
+        credential=wire.credential,
     )
 
 

@@ -1,12 +1,12 @@
 """One unary call: a deadline, a retry that is safe, errors in the SDK's words."""
 
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import grpc
 
-from modelkeep.client import rpc_errors
+from modelkeep.client import errors, rpc_errors
 
 DEFAULT_TIMEOUT_S = 30.0
 _Request = TypeVar("_Request", contravariant=True)  # noqa: PLC0105 - private, its role is plain
@@ -26,11 +26,26 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-class Caller:
-    """Makes unary calls with one default deadline, in seconds."""
+async def plain_reading(lost: grpc.aio.AioRpcError) -> errors.RegistryError:
+    """What a failed call means, by what it says alone."""
+    return rpc_errors.from_rpc(lost)
 
-    def __init__(self, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
+
+class Caller:
+    """Makes unary calls.
+
+    Args:
+        timeout_s: their default deadline, in seconds.
+        explain: finds out what a failed call means.
+    """
+
+    def __init__(
+        self,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        explain: Callable[[grpc.aio.AioRpcError], Awaitable[errors.RegistryError]] = plain_reading,
+    ) -> None:
         self.timeout_s = timeout_s
+        self.explain = explain
 
     async def __call__(
         self,
@@ -47,4 +62,4 @@ class Caller:
         try:
             return await method(request, timeout=timeout_s or self.timeout_s)
         except grpc.aio.AioRpcError as failure:
-            raise rpc_errors.from_rpc(failure) from failure
+            raise await self.explain(failure) from failure

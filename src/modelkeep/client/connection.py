@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from google.protobuf import field_mask_pb2
 
-from modelkeep.client import calls, channel, credentials, endpoints
+from modelkeep.client import (
+    calls,
+    channel,
+    credentials,
+    endpoints,
+    errors,
+    rpc_errors,
+    tls_failures,
+)
 from modelkeep.v1 import artifact_service_pb2_grpc as artifact_grpc
 from modelkeep.v1 import evaluation_service_pb2_grpc as evaluation_grpc
 from modelkeep.v1 import event_service_pb2_grpc as event_grpc
@@ -44,7 +52,7 @@ class Connection:
         self._where = endpoints.parse(endpoint)
         self._shown = shown
         self.endpoint = self._where.target
-        self._call = calls.Caller(timeout_s)
+        self._call = calls.Caller(timeout_s, self._explained)
         self._channel: grpc.aio.Channel = channel.open_channel(self._where, shown)
         self._lines = [self._channel]
         self._registry: RegistryServiceAsyncStub = registry_grpc.RegistryServiceStub(self._channel)
@@ -67,6 +75,11 @@ class Connection:
         """End the channel and whatever runs on it."""
         for line in self._lines:
             await line.close()
+
+    async def _explained(self, lost: "grpc.aio.AioRpcError") -> errors.RegistryError:
+        """What a failed call means; if need be, after a look at the server."""
+        found = await tls_failures.probed(self._where, self._shown, lost)
+        return found or rpc_errors.from_rpc(lost)
 
     def _line(self, number: int) -> "grpc.aio.Channel":
         """A channel with a connection of its own, for bulk; number 0 is the one of all calls."""

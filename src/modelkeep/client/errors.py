@@ -134,6 +134,15 @@ class StoreOutOfReach(RegistryError):
     code = "UNAVAILABLE"
 
 
+class TLSFailure(RegistryError):
+    """Client and server cannot agree on TLS, or one does not trust the other; `reason` says which.
+
+    Trying again changes nothing.
+    """
+
+    code = "UNAVAILABLE"
+
+
 class TimedOut(Unavailable):
     """The time a call was given has passed; it may or may not have taken effect."""
 

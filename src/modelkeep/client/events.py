@@ -12,7 +12,6 @@ from modelkeep.client import (
     patience,
     progress,
     refs,
-    rpc_errors,
 )
 from modelkeep.v1 import event_service_pb2 as pb
 
@@ -72,7 +71,7 @@ class EventCalls(connection.Connection):
                         yield event_convert.event_from_wire(answer.event)
                 failure: errors.RegistryError = errors.Unavailable("the server ended the watch")
             except grpc.aio.AioRpcError as lost:
-                failure = rpc_errors.from_rpc(lost)
+                failure = await self._explained(lost)
             finally:
                 stream.cancel()
             at.interruptions += 1

@@ -17,7 +17,7 @@ _PASSING_CODES = frozenset(
 
 def is_passing(failure: errors.RegistryError) -> bool:
     """Whether the same transfer may succeed a little later."""
-    if isinstance(failure, errors.StoreOutOfReach):
+    if isinstance(failure, errors.StoreOutOfReach | errors.TLSFailure):
         return False
     return failure.code in _PASSING_CODES or _is_busy(failure)
 

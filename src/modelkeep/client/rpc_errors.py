@@ -6,7 +6,7 @@ import grpc
 from google.protobuf import message
 from google.rpc import error_details_pb2, status_pb2
 
-from modelkeep.client import errors
+from modelkeep.client import errors, tls_failures
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _REQUEST_ID_KEY = "x-request-id"
@@ -16,6 +16,9 @@ _Detail = TypeVar("_Detail", bound=message.Message)
 def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
     """The error of the hierarchy that says what `failure` says, with all its details."""
     code = failure.code().name
+    about_tls = tls_failures.read(failure.details() or "") if code == "UNAVAILABLE" else None
+    if about_tls is not None:
+        return about_tls
     status = _status(failure)
     error_info = _detail(status, error_details_pb2.ErrorInfo())
     bad_request = _detail(status, error_details_pb2.BadRequest())
