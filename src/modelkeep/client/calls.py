@@ -1,12 +1,14 @@
 """One unary call: a deadline, a retry that is safe, errors in the SDK's words."""
 
+import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import grpc
 
-from modelkeep.client import errors, rpc_errors
+from modelkeep.client import errors, patience, rpc_errors
 
 DEFAULT_TIMEOUT_S = 30.0
 _Request = TypeVar("_Request", contravariant=True)  # noqa: PLC0105 - private, its role is plain
@@ -54,12 +56,20 @@ class Caller:
         *,
         timeout_s: float | None = None,
     ) -> _Response:
-        """The method's answer.
+        """The method's answer; a server that is asked too fast is asked again when it says so.
 
         Raises:
             RegistryError: the call failed.
         """
-        try:
-            return await method(request, timeout=timeout_s or self.timeout_s)
-        except grpc.aio.AioRpcError as failure:
-            raise await self.explain(failure) from failure
+        left_s = timeout_s or self.timeout_s
+        until = time.monotonic() + left_s
+        while True:
+            try:
+                return await method(request, timeout=left_s)
+            except grpc.aio.AioRpcError as failure:
+                error = await self.explain(failure)
+                pause_s = patience.pause_s(error)
+                left_s = until - time.monotonic() - pause_s
+                if not pause_s or left_s <= 0:
+                    raise error from failure
+            await asyncio.sleep(pause_s)

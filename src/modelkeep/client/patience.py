@@ -1,12 +1,15 @@
 """How long to go on trying when a transfer makes no progress."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 
 from modelkeep.client import errors, progress
 
 DEFAULT_STALL_S = 60.0
+THROTTLED = "THROTTLED"
+"""The reason of a call that was refused because there are too many, or too fast."""
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _PASSING_CODES = frozenset(
@@ -22,9 +25,19 @@ def is_passing(failure: errors.RegistryError) -> bool:
     return failure.code in _PASSING_CODES or _is_busy(failure)
 
 
+def pause_s(failure: errors.RegistryError) -> float:
+    """How long to wait if nothing was done because the server is asked too much; 0 otherwise."""
+    if failure.reason != THROTTLED:
+        return 0.0
+    # A little longer than told, and not all clients the same: else they come back together.
+    return max(failure.retry_after_s, _FIRST_PAUSE_S) * random.uniform(1, 1.25)  # noqa: S311 - no secret
+
+
 def _is_busy(failure: errors.RegistryError) -> bool:
     # Uploads end by themselves; bytes are freed only by somebody who removes something.
-    return isinstance(failure, errors.LimitReached) and failure.quota == "open_uploads"
+    return isinstance(failure, errors.LimitReached) and (
+        failure.quota == "open_uploads" or failure.reason == THROTTLED
+    )
 
 
 class Patience:

@@ -10,7 +10,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from modelkeep.domain import errors, limits
-from modelkeep.service import auditing, compliance, usecases
+from modelkeep.service import access, auditing, compliance, usecases
+from modelkeep.transport import access as access_servicer
 from modelkeep.transport import artifacts as artifact_servicer
 from modelkeep.transport import audit as audit_servicer
 from modelkeep.transport import (
@@ -28,6 +29,8 @@ from modelkeep.transport import lifecycle as lifecycle_servicer
 from modelkeep.transport import provenance as provenance_servicer
 from modelkeep.transport import registry as registry_servicer
 from modelkeep.v1 import (
+    access_service_pb2,
+    access_service_pb2_grpc,
     artifact_service_pb2,
     artifact_service_pb2_grpc,
     audit_service_pb2,
@@ -66,7 +69,7 @@ _OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 360 * _MINUTE_MS),
     ("grpc.max_concurrent_streams", 4096),  # of one connection, health and reflection included
     ("grpc.max_connection_idle_ms", 15 * _MINUTE_MS),
-    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
     # A peer that vanished without a word is noticed in 60 + 20 s, and what it held is freed.
     ("grpc.keepalive_time_ms", _MINUTE_MS),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -126,6 +129,12 @@ class Server:
         deployer = deployment_servicer.DeploymentServicer(registry, tokens)
         deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server(deployer, self._grpc)
         self._names.append(_full_name(deployment_service_pb2.DESCRIPTOR))
+
+    def add_access(self, cases: access.Access, tokens: page_tokens.PageTokens) -> None:
+        """Offer AccessService."""
+        servicer = access_servicer.AccessServicer(cases, tokens)
+        access_service_pb2_grpc.add_AccessServiceServicer_to_server(servicer, self._grpc)
+        self._names.append(_full_name(access_service_pb2.DESCRIPTOR))
 
     def add_events(self, happening: usecases.Events, tokens: page_tokens.PageTokens) -> None:
         """Offer EventService."""
