@@ -1,24 +1,16 @@
 """Use cases of stages, and of versions that were set aside."""
 
 import functools
-from dataclasses import dataclass
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import events, limits, names, stages, versions
-from modelkeep.service import changes, quarantine
+from modelkeep.domain import events, gates, names, stages, versions
+from modelkeep.service import changes, committing, gating, quarantine, staging
 from modelkeep.storage import database
 from modelkeep.storage import models as model_rows
-from modelkeep.storage import stages as rows
 from modelkeep.storage import versions as version_rows
 
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A version where it stands now, and the name of the one that made room, or ''."""
-
-    version: versions.Version
-    displaced: str
+Move = staging.Move
 
 
 class Lifecycle:
@@ -34,15 +26,19 @@ class Lifecycle:
         name: names.VersionName,
         move: stages.StageMove,
         etag: str,
+        *,
+        bypass_gates: bool = False,
     ) -> Move:
-        """Move a ready version straight to a stage.
+        """Move a ready version straight to a stage, if it meets the gates there or bypasses them.
 
-        `production` holds one version of a model: the one that stood there is archived. Raises
-        `errors.NotFound`, `errors.StaleEtag`, `errors.FailedPrecondition` (not ready, no such
-        move).
+        `production` holds one version of a model: the one that stood there makes room. Raises
+        `errors.NotFound`, `errors.StaleEtag`, `errors.GatesFailed`, `errors.FailedPrecondition`
+        (not ready, no such move, production is taken).
         """
         policy.require(caller, policy.Action.SET_STAGE, name, stage=move.stage)
-        body = functools.partial(_set_stage, name, move, etag)
+        if bypass_gates:
+            policy.require(caller, policy.Action.BYPASS_GATES, name, stage=move.stage)
+        body = functools.partial(_set_stage, name, move, etag, bypass_gates)
         return await self._changes.apply(caller, once, Move, body)
 
     async def release(
@@ -71,7 +67,11 @@ async def _release(
 
 
 async def _set_stage(
-    name: names.VersionName, move: stages.StageMove, etag: str, change: changes.Change
+    name: names.VersionName,
+    move: stages.StageMove,
+    etag: str,
+    bypass: bool,
+    change: changes.Change,
 ) -> Move:
     await model_rows.lock(change.connection, name.parent)
     stored = await version_rows.lock(change.connection, name)
@@ -80,29 +80,28 @@ async def _set_stage(
     if stored.version.stage == move.stage:
         return Move(stored.version, "")
     stages.require_move(name, stored.version.stage, move.stage)
-    displaced = ""
-    if move.stage == stages.PRODUCTION:
-        displaced = await _make_room(stored, move.reason, change)
-    await _move(stored, move, change)
-    moved = (await version_rows.get(change.connection, name)).version
-    return Move(moved, displaced)
+    found = await gating.find_effective(
+        change.connection, gating.place_of(stored), stored.version.stage, move.stage, hold=True
+    )
+    report = None
+    if found.gates or bypass:
+        tried = gating.Move(stored, move.stage, found, is_tried=True)
+        report = await gating.judge_move(change.connection, tried)
+    if report and bypass:
+        change.record(name.namespace, _bypassed(name, move, report))
+    elif report:
+        gating.require_passed(name, report)
+    return (await staging.move(change, stored, move, found.displaced, report)).move
 
 
-async def _make_room(stored: version_rows.Stored, reason: str, change: changes.Change) -> str:
-    holder_id = await rows.find_holder(change.connection, stored.model_id, stages.PRODUCTION)
-    if holder_id is None:
-        return ""
-    holder = await version_rows.lock_by_id(change.connection, holder_id)
-    why = f"replaced by {stored.version.name.version}: {reason}"
-    await _move(holder, stages.StageMove(stages.ARCHIVED, why[: limits.REASON_CHARS]), change)
-    return str(holder.version.name)
-
-
-async def _move(
-    stored: version_rows.Stored, move: stages.StageMove, change: changes.Change
-) -> None:
-    name = stored.version.name
-    await rows.move(change.connection, stored, move, change.caller.principal)
-    before = {"stage": stored.version.stage}
-    after = {"stage": move.stage, "reason": move.reason}
-    change.record(name.namespace, events.Event("stage.set", name, before, after))
+def _bypassed(
+    name: names.VersionName, move: stages.StageMove, report: gates.Report
+) -> events.Event:
+    """What nobody should overlook in the log."""
+    after: events.Fields = {
+        "stage": move.stage,
+        "reason": move.reason,
+        "failed": [f"{one.gate.kind}: {one.sentence}" for one in report.failed],
+        "gates": committing.told(report),
+    }
+    return events.Event("gates.bypassed", name, None, after)

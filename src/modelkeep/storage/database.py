@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,8 @@ _REFUSED = {
     "version_sealed": ("the version is sealed; its content cannot change", "VERSION_NOT_DRAFT"),
     "version_file_blob_exists": ("a file of the version was never uploaded", "BLOB_MISSING"),
     "version_purged": ("a purged version stays as it is", "VERSION_PURGED"),
+    "transition_append_only": ("what was said about a move never changes", "APPEND_ONLY"),
+    "transition_four_eyes": ("nobody judges what they asked for themselves", "FOUR_EYES"),
     "evaluation_append_only": ("an evaluation never changes", "EVALUATION_APPEND_ONLY"),
     "signature_append_only": ("a signature never changes", "SIGNATURE_APPEND_ONLY"),
     "trusted_signer_append_only": (
@@ -42,6 +45,10 @@ _REFUSED = {
 _RACED = {
     "evaluation_superseded_once": "the evaluation was superseded by another at the same time",
     "alias_assignment_one_open": "the alias was moved by somebody else at the same time",
+    "transition_one_open": "the same move was asked for by somebody else at the same time",
+    "gate_policy_of_model": "the policy was made by somebody else at the same time",
+    "gate_policy_of_namespace": "the policy was made by somebody else at the same time",
+    "stage_assignment_one_at_a_time": "another version went to production at the same time",
     "stage_assignment_one_open": "the version was moved by somebody else at the same time",
     "stage_assignment_one_in_production": "another version went to production at the same time",
 }
@@ -91,6 +98,10 @@ class Waiting:
     acquired: int = 0
     refused: int = 0
     seconds: float = 0.0
+
+
+class _Undone(Exception):
+    """How a rehearsal ends."""
 
 
 class Database:
@@ -152,6 +163,14 @@ class Database:
         """A connection in a transaction that commits at the end, or rolls back on any error."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that is undone at the end."""
+        with contextlib.suppress(_Undone):
+            async with self.transaction() as connection:
+                yield connection
+                raise _Undone
 
     async def check(self) -> None:
         """Raise `errors.Unavailable` unless the database answers."""

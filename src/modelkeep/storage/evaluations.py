@@ -45,6 +45,11 @@ SELECT evaluation_id, name, slice, value, direction, unit, sample_count, standar
 ci_high, ci_level, is_proportion, examples, CASE WHEN $3 THEN scores END AS scores
 FROM evaluation_metric WHERE evaluation_id = ANY($1::bigint[]) AND ($2 OR slice = '')
 ORDER BY evaluation_id, position"""
+LIST_NAMED_METRICS = """
+SELECT evaluation_id, name, slice, value, direction, unit, sample_count, standard_error, ci_low,
+ci_high, ci_level, is_proportion, examples, scores
+FROM evaluation_metric WHERE evaluation_id = ANY($1::bigint[]) AND name = ANY($2::text[])
+ORDER BY evaluation_id, position"""
 # Of each version, suite, revision, digest and evaluator the last run.
 LIST_CURRENT = f"""SELECT * FROM (
 SELECT DISTINCT ON (e.version_id, e.suite, e.dataset_revision, e.evaluator, e.dataset_digest)
@@ -209,7 +214,22 @@ async def list_figures(
     connection: database.Connection, evaluation_ids: Collection[int]
 ) -> dict[int, list[evaluations.Scored]]:
     """All figures of evaluations with the scores that are kept of them."""
-    rows = await connection.fetch(LIST_METRICS, list(evaluation_ids), True, True)
+    return _figures(
+        evaluation_ids, await connection.fetch(LIST_METRICS, list(evaluation_ids), True, True)
+    )
+
+
+async def list_named_figures(
+    connection: database.Connection, evaluation_ids: Collection[int], metrics: Collection[str]
+) -> dict[int, list[evaluations.Scored]]:
+    """Figures of evaluations in these metrics only, with the scores that are kept of them."""
+    ids = list(evaluation_ids)
+    return _figures(ids, await connection.fetch(LIST_NAMED_METRICS, ids, list(metrics)))
+
+
+def _figures(
+    evaluation_ids: Collection[int], rows: Sequence[database.Row]
+) -> dict[int, list[evaluations.Scored]]:
     figures: dict[int, list[evaluations.Scored]] = {number: [] for number in evaluation_ids}
     for row in rows:
         scores = _unpacked(row["scores"]) if row["scores"] else ()
