@@ -36,6 +36,14 @@ from modelkeep.client.comparison_records import (
     UnmatchedVersion,
 )
 from modelkeep.client.credentials import Credentials, token_in
+from modelkeep.client.deployment_records import (
+    Deployment,
+    DeploymentOutcome,
+    Environment,
+    RecordedDeployment,
+    RollbackMove,
+    RollbackOutcome,
+)
 from modelkeep.client.diff_records import (
     Change,
     DiffSide,
@@ -205,9 +213,12 @@ __all__ = [
     "DeliveryLog",
     "DeliveryState",
     "Dependency",
+    "Deployment",
+    "DeploymentOutcome",
     "DiffSide",
     "Difference",
     "Draft",
+    "Environment",
     "Evaluation",
     "EvaluationDataset",
     "EvaluationMetric",
@@ -254,11 +265,14 @@ __all__ = [
     "PromptTool",
     "PullResult",
     "PushResult",
+    "RecordedDeployment",
     "Ref",
     "Refused",
     "Registry",
     "RegistryError",
     "Reuse",
+    "RollbackMove",
+    "RollbackOutcome",
     "Sampling",
     "ScoreSet",
     "Signature",

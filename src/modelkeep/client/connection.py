@@ -15,6 +15,7 @@ from modelkeep.client import (
     tls_failures,
 )
 from modelkeep.v1 import artifact_service_pb2_grpc as artifact_grpc
+from modelkeep.v1 import deployment_service_pb2_grpc as deployment_grpc
 from modelkeep.v1 import evaluation_service_pb2_grpc as evaluation_grpc
 from modelkeep.v1 import event_service_pb2_grpc as event_grpc
 from modelkeep.v1 import lifecycle_service_pb2_grpc as lifecycle_grpc
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import grpc
 
     from modelkeep.v1.artifact_service_pb2_grpc import ArtifactServiceAsyncStub
+    from modelkeep.v1.deployment_service_pb2_grpc import DeploymentServiceAsyncStub
     from modelkeep.v1.evaluation_service_pb2_grpc import EvaluationServiceAsyncStub
     from modelkeep.v1.event_service_pb2_grpc import EventServiceAsyncStub
     from modelkeep.v1.lifecycle_service_pb2_grpc import LifecycleServiceAsyncStub
@@ -59,6 +61,9 @@ class Connection:
         self._artifacts: ArtifactServiceAsyncStub = artifact_grpc.ArtifactServiceStub(self._channel)
         self._events: EventServiceAsyncStub = event_grpc.EventServiceStub(self._channel)
         self._evaluations: EvaluationServiceAsyncStub = evaluation_grpc.EvaluationServiceStub(
+            self._channel
+        )
+        self._deployments: DeploymentServiceAsyncStub = deployment_grpc.DeploymentServiceStub(
             self._channel
         )
         self._lifecycle: LifecycleServiceAsyncStub = lifecycle_grpc.LifecycleServiceStub(

@@ -53,7 +53,8 @@ def draft_from_wire(wire: pb.Deployment, parent: names.ModelName | None) -> depl
     environment = found.make("environment", partial(names.EnvironmentName.parse, wire.environment))
     started_at = found.make("start_time", partial(instant_from_wire, wire, "start_time"))
     # What needs no names is checked even where they are malformed.
-    version = version or names.VersionName("x", "x", "0.0.0")
+    within = (environment or version or names.NamespaceName("x")).namespace
+    version = version or names.VersionName(within, "x", "0.0.0")
     environment = environment or names.EnvironmentName(version.namespace, "x")
     target, labels, reason = wire.target, dict(wire.labels), wire.reason
     return found.finish(
