@@ -27,6 +27,11 @@ _DONE = {
     "model.updated": "changed: {changed}",
     "version.updated": "changed: {changed}",
     "evaluation.recorded": "evaluated",
+    "deployment.recorded": "{after} deployed",
+    "deployment.ended": "{after} no longer deployed",
+    "deployment.rolled_back": "rolled back: {before} -> {after}",
+    "deployment.endangered": "{after} runs and was quarantined",
+    "gates.bypassed": "gates bypassed, to {after}",
 }
 """What was done, by action; an action that is not here is told as it is called."""
 
@@ -87,7 +92,7 @@ def _drawn(entries: list[client.HistoryEntry]) -> rich_table.Table:
 def subject(entry: client.HistoryEntry) -> str:
     """What it was done to, within the model: `1.2.0`, `champion`, or `model`."""
     # What is of a version (an evaluation has a name that says nothing) is told of the version.
-    words = entry.resource.partition("/evaluations/")[0].split("/")
+    words = entry.resource.partition("/evaluations/")[0].partition("/deployments/")[0].split("/")
     return words[-1] if len(words) > len(("namespaces", "n", "models", "m")) else "model"
 
 

@@ -62,6 +62,16 @@ SECTIONS = {
         "purge": lazy.Verb(f"{_HERE}.removal:purge", "Drop a deleted version's content for good."),
         "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
     },
+    "Deploy": {
+        "env": lazy.Verb(
+            f"{_HERE}.environment:environment", "Create, list and change environments."
+        ),
+        "deploy": lazy.Verb(f"{_HERE}.deploy:deploy", "Record where versions run; what ran when."),
+        "rollback": lazy.Verb(
+            f"{_HERE}.rollback:rollback", "Go back to the last known good version."
+        ),
+        "sheet": lazy.Verb(f"{_HERE}.rollback:sheet", "Write the deployment sheet of a version."),
+    },
     "Upkeep": {
         "webhook": lazy.Verb(f"{_HERE}.webhook:webhook", "Have events posted to a URL, signed."),
         "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
