@@ -18,9 +18,12 @@ from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, st
 from modelkeep.domain import errors, garbage, limits, quotas
 from modelkeep.outbound import posting, sealing, signing
 from modelkeep.service import (
+    access,
     artifacts,
     auditing,
     batches,
+    bindings,
+    bootstrapping,
     checkpointing,
     collecting,
     compliance,
@@ -35,6 +38,7 @@ from modelkeep.service import (
     rereading,
     scrub,
     settling,
+    tokens,
     transfers,
     uploads,
     usecases,
@@ -51,6 +55,7 @@ _CHECKSUM_THREADS = 2
 _INSPECTION_THREADS = 2
 _SWEEP_INTERVAL_S = 30.0
 _DENIALS_INTERVAL_S = 10.0
+_TOKEN_USE_INTERVAL_S = 30.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _log = structlog.get_logger()
 
@@ -59,6 +64,33 @@ async def migrate(database_url: str) -> list[str]:
     """Apply the missing migrations and return their names; raises `config.CannotServe`."""
     with _plainly():
         return await migrations.migrate(database_url)
+
+
+async def make_admin(database_url: str, principal: str, *, break_glass: bool) -> str:
+    """Make an administrator by the database alone; a token of theirs, shown this once.
+
+    Raises `config.CannotServe` if there is one already and the glass is not to be broken.
+    """
+    with _plainly():
+        await migrations.require_current(database_url)
+        db = await database.Database.open(database_url, 1)
+        try:
+            return await bootstrapping.make_admin(db, principal, break_glass=break_glass)
+        finally:
+            await db.close()
+
+
+async def keep_local_admin(database_url: str, principal: str, present: str) -> str:
+    """A token with which a local user administers their own registry: this one, if it works.
+
+    Raises `config.CannotServe` if the database cannot be had.
+    """
+    with _plainly():
+        db = await database.Database.open(database_url, 1)
+        try:
+            return await bootstrapping.keep_local_admin(db, principal, present)
+        finally:
+            await db.close()
 
 
 async def examine_store(config: Config) -> list[Finding]:
@@ -113,10 +145,13 @@ async def running(
         blobs = await _open_store(config, admin, stack)
         limiter = limiting.Limiter(call_limits.of(config))
         admin.parts.refused_calls = limiter.refused
+        deciding = _open_access(config, db, stack)
         grpc_server = server.Server(
             entrance.doors,
             moving.Moving(db),
-            authentication.Authentication(entrance.ways, _NoGrants(), _anonymous(config)),
+            authentication.Authentication(
+                (deciding.tokens, *entrance.ways), deciding.bindings, _anonymous(config)
+            ),
             admin.calls if config.admin_listen else None,
             _open_denials(db, stack),
             limiter=limiter,
@@ -125,6 +160,7 @@ async def running(
             pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
             cases = usecases.Registry.over(db, blobs, pool, _retention(config), _new_quotas(config))
             grpc_server.add_registry(cases, await _page_tokens(db))
+            grpc_server.add_access(deciding, await _page_tokens(db))
             grpc_server.add_provenance(usecases.Vouching.over(db), await _page_tokens(db))
             happening = _open_events(config, db, grpc_server.draining, stack)
             grpc_server.add_events(happening, await _page_tokens(db))
@@ -177,9 +213,13 @@ def _anonymous(config: Config) -> callers.Role | None:
     return callers.Role(config.anonymous_role) if config.anonymous_role else None
 
 
-class _NoGrants:
-    async def grants_of(self, *_: object) -> tuple[callers.Grant, ...]:
-        return ()
+def _open_access(config: Config, db: database.Database, stack: AsyncExitStack) -> access.Access:
+    """Know tokens and roles, and note now and then which tokens are used."""
+    lifetime_s = float(config.access_cache_s)
+    known = tokens.Tokens(db, lifetime_s)
+    stack.push_async_callback(known.flush)
+    _repeat(_TOKEN_USE_INTERVAL_S, known.flush, stack)
+    return access.Access(known, bindings.Bindings(db, lifetime_s))
 
 
 def _warn_if_open(endpoint: str, config: Config) -> None:

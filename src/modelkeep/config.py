@@ -174,6 +174,7 @@ class Config:
     mtls_principals: str = ""
     oidc_file: str = ""
     anonymous_role: AnonymousRole = ""
+    access_cache_s: int = 5
     services: frozenset[str] = SERVICES
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"

@@ -54,7 +54,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The fields of an event, as texts; `before` and `after` are RFC 8785 JSON or None."""
+    """The fields of an event, as texts; `before` and `after` are RFC 8785 JSON or None.
+
+    Attributes:
+        credential: what the actor presented, or ''. It stands in the document only if there is
+            one, so events from before it was known are what they were.
+    """
 
     namespace: str
     sequence: int
@@ -67,14 +72,16 @@ class Written:
     before: str | None
     after: str | None
     prev_hash: bytes
+    credential: str = ""
 
     def document(self) -> bytes:
         """RFC 8785 JSON of the event: keys in order, no blanks, `seq` last."""
         text = encoder.encode_basestring  # escapes exactly what RFC 8785 says
+        shown = f'"credential":{text(self.credential)},' if self.credential else ""
         return (
             f'{{"action":{text(self.action)},"actor":{text(self.actor)},'
             f'"after":{self.after or "null"},"before":{self.before or "null"},'
-            f'"client":{text(self.client)},"namespace":{text(self.namespace)},'
+            f'"client":{text(self.client)},{shown}"namespace":{text(self.namespace)},'
             f'"occurred_at":{text(self.occurred_at)},"prev_hash":"{self.prev_hash.hex()}",'
             f'"request_id":{text(self.request_id)},"resource":{text(self.resource)},'
             f'"seq":{self.sequence}}}'

@@ -1,42 +1,13 @@
 """Who is calling, in which request, and what was granted to them."""
 
-import enum
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from modelkeep.domain import access
 
-class Role(enum.StrEnum):
-    """What somebody can be given, for the policy table."""
-
-    READER = "reader"
-    CONTRIBUTOR = "contributor"
-    APPROVER = "approver"
-    DEPLOYER = "deployer"
-    ADMIN = "admin"
-    AUDITOR = "auditor"
-
-
-ANY = "*"
-"""Every namespace, or every model of a namespace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A role, and where it holds.
-
-    Attributes:
-        role: which.
-        namespace: id of the namespace; `*` is the registry as a whole.
-        model: id of the model; `*` is all of the namespace.
-        stage: if set, only moves to this stage are granted, and reading.
-        alias: if set, only changes of this alias are granted, and reading.
-    """
-
-    role: Role
-    namespace: str = ANY
-    model: str = ANY
-    stage: str = ""
-    alias: str = ""
+Role = access.Role
+Grant = access.Grant
+ANY = access.ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +31,11 @@ class Caller:
     token_id: str = ""
     grants: tuple[Grant, ...] = ()
     scopes: tuple[Grant, ...] = ()
+
+    @property
+    def credential(self) -> str:
+        """What was presented, as the audit log has it; '' if it has no name."""
+        return f"token:{self.token_id}" if self.token_id else ""
 
 
 ANONYMOUS = "anonymous"

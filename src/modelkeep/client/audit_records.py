@@ -22,6 +22,7 @@ class AuditEvent:
         after: the fields that changed, as they are now; None for something gone.
         prev_hash: hash of the event before, in hex.
         hash: its own.
+        credential: what the actor presented, `token:` and its id; '' if that has no name.
     """
 
     sequence: int
@@ -35,6 +36,7 @@ class AuditEvent:
     after: Mapping[str, Any] | None
     prev_hash: str
     hash: str
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)

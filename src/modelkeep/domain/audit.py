@@ -101,6 +101,7 @@ class Record:
     after: str | None
     prev_hash: bytes
     hash: bytes
+    credential: str = ""
 
     def link(self, namespace: str) -> links.Link:
         """The event as it stands in that chain."""
@@ -116,6 +117,7 @@ class Record:
             before=self.before,
             after=self.after,
             prev_hash=self.prev_hash,
+            credential=self.credential,
         )
         return links.Link(self.sequence, self.prev_hash, self.hash, written.document())
 

@@ -100,6 +100,14 @@ GATE_ENTRIES = 64
 TRANSITION_VERDICTS = 200
 """Approvals and rejections of one transition, all that were ever given."""
 
+TOKEN_SCOPES = 32
+TOKEN_GROUPS = 64
+TOKENS_OF_ONE = 200
+"""Of one principal, those that ended or were revoked aside."""
+BINDINGS_OF_ONE = 500
+"""Of one principal: each is looked at whenever it asks for something."""
+TESTED_ACTIONS = 200
+
 SIGNATURES = 32
 """Of one version."""
 TRUSTED_SIGNERS = 100

@@ -16,6 +16,7 @@ class Work(enum.Enum):
     """All that is done across namespaces, and why it must be; nothing else sees everything."""
 
     LIST_NAMESPACES = "a list of namespaces reads them all"
+    KNOW_GRANTS = "what a caller was given is looked up before anything can be permitted"
     LIST_CHAINS = "verifying all audit chains, and signing those that moved on, begins with a list"
     FOLLOW_EVENTS = "one poller reads for the watchers of all namespaces"
     COMPACT_EVENTS = "old events go, whoever's they are"

@@ -77,8 +77,9 @@ class Changes:
 
 
 async def _append(change: Change) -> None:
+    caller = change.caller
     origin = event_rows.Origin(
-        change.caller.principal, change.caller.client, change.caller.request_id
+        caller.principal, caller.client, caller.request_id, caller.credential
     )
     # By namespace, so that two changes of the same namespaces never wait for each other in a ring.
     for namespace, event in sorted(change.recorded, key=lambda entry: entry[0]):

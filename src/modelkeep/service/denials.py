@@ -43,7 +43,9 @@ class Denials:
         key = denials.Key(caller.principal, action)
         if not self._limiter.admits(key, _namespace_of(resource), time.monotonic()):
             return
-        origin = event_rows.Origin(caller.principal, caller.client, caller.request_id)
+        origin = event_rows.Origin(
+            caller.principal, caller.client, caller.request_id, caller.credential
+        )
         after: events.Fields = {"action": action, "outcome": "denied"}
         writing = asyncio.create_task(self._write(origin, resource, after))
         self._writing.add(writing)

@@ -9,7 +9,7 @@ from modelkeep.domain import audit, errors, pages
 from modelkeep.storage import database
 
 _COLUMNS = """seq, occurred_at, actor, client, request_id, action, resource, before::text AS before,
-after::text AS after, prev_hash, hash"""
+after::text AS after, prev_hash, hash, credential"""
 # One statement, so one moment: an event is there together with what its counter says, and a
 # checkpoint never before its event.
 _CHAIN = """
@@ -179,6 +179,7 @@ def record_from_row(row: database.Row) -> audit.Record:
         after=row["after"],
         prev_hash=row["prev_hash"],
         hash=row["hash"],
+        credential=row["credential"],
     )
 
 

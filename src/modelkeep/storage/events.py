@@ -21,17 +21,18 @@ WITH logged AS (
     VALUES ($1, $2, $3, $7, $8, $4, $9, coalesce($10::json, 'null'))),
 chained AS (UPDATE event_counter SET last_hash = $12 WHERE namespace_id = $1)
 INSERT INTO audit_event (namespace_id, seq, occurred_at, actor, client, request_id, action,
-resource, before, after, prev_hash, hash)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"""
+resource, before, after, prev_hash, hash, credential)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who causes an event, from where, in which request."""
+    """Who causes an event, from where, in which request, and by what they are known."""
 
     actor: str
     client: str
     request_id: str
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ async def append(
         after,
         counter["last_hash"],
         digest,
+        origin.credential,
     )
 
 
@@ -94,6 +96,7 @@ def event_hash(
         before=before,
         after=after,
         prev_hash=place.prev_hash,
+        credential=origin.credential,
     )
     return hashlib.sha256(written.document()).digest()
 

@@ -35,6 +35,7 @@ def event_to_wire(record: audit.Record) -> pb.AuditEvent:
         after=_struct(record.after),
         prev_hash=record.prev_hash.hex(),
         hash=record.hash.hex(),
+        credential=record.credential,
     )
 
 

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from modelkeep.v1 import compliance_pb2 as modelkeep_dot_v1_dot_compliance__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelkeep/v1/audit_service.proto\x12\x0cmodelkeep.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmodelkeep/v1/compliance.proto\"\x96\x02\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tprev_hash\x18\n \x01(\t\x12\x0c\n\x04hash\x18\x0b \x01(\t\"\xf5\x01\n\x16ListAuditEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63tions\x18\x03 \x03(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x07 \x01(\x08\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\\\n\x17ListAuditEventsResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.modelkeep.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17VerifyAuditChainRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\x87\x01\n\x18VerifyAuditChainResponse\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x17\n\x0fverified_events\x18\x02 \x01(\x03\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12+\n\x07verdict\x18\x04 \x01(\x0b\x32\x1a.modelkeep.v1.AuditVerdict\"\xc2\x01\n\x0c\x41uditVerdict\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\'\n\x05\x66\x61ult\x18\x02 \x01(\x0b\x32\x18.modelkeep.v1.AuditFault\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x0c\n\x04hash\x18\x04 \x01(\t\x12\x1c\n\x14verified_checkpoints\x18\x05 \x01(\x03\x12\x1e\n\x16\x63heckpoints_verifiable\x18\x06 \x01(\x08\x12\x1b\n\x13\x63heckpoint_sequence\x18\x07 \x01(\x03\"_\n\nAuditFault\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.modelkeep.v1.AuditFaultKind\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"r\n\x18\x45xportAuditEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x19\x45xportAuditEventsResponse\x12\r\n\x05lines\x18\x01 \x03(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\x90\x01\n\x0f\x41uditCheckpoint\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\t\"T\n\x1bListAuditCheckpointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x1cListAuditCheckpointsResponse\x12\x32\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x1d.modelkeep.v1.AuditCheckpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x08\x41uditKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\t\x12\r\n\x05signs\x18\x03 \x01(\x08\"\x16\n\x14ListAuditKeysRequest\"=\n\x15ListAuditKeysResponse\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.modelkeep.v1.AuditKey*\x8e\x02\n\x0e\x41uditFaultKind\x12 \n\x1c\x41UDIT_FAULT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIT_FAULT_KIND_CHANGED\x10\x01\x12\x1c\n\x18\x41UDIT_FAULT_KIND_REMOVED\x10\x02\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_REORDERED\x10\x03\x12\x1d\n\x19\x41UDIT_FAULT_KIND_INSERTED\x10\x04\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_TRUNCATED\x10\x05\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_REWRITTEN\x10\x06\x12\x1f\n\x1b\x41UDIT_FAULT_KIND_CHECKPOINT\x10\x07\x32\xf0\x04\n\x0c\x41uditService\x12^\n\x0fListAuditEvents\x12$.modelkeep.v1.ListAuditEventsRequest\x1a%.modelkeep.v1.ListAuditEventsResponse\x12\x63\n\x10VerifyAuditChain\x12%.modelkeep.v1.VerifyAuditChainRequest\x1a&.modelkeep.v1.VerifyAuditChainResponse0\x01\x12\x66\n\x11\x45xportAuditEvents\x12&.modelkeep.v1.ExportAuditEventsRequest\x1a\'.modelkeep.v1.ExportAuditEventsResponse0\x01\x12m\n\x14ListAuditCheckpoints\x12).modelkeep.v1.ListAuditCheckpointsRequest\x1a*.modelkeep.v1.ListAuditCheckpointsResponse\x12X\n\rListAuditKeys\x12\".modelkeep.v1.ListAuditKeysRequest\x1a#.modelkeep.v1.ListAuditKeysResponse\x12j\n\x13GetComplianceReport\x12(.modelkeep.v1.GetComplianceReportRequest\x1a).modelkeep.v1.GetComplianceReportResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n modelkeep/v1/audit_service.proto\x12\x0cmodelkeep.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dmodelkeep/v1/compliance.proto\"\xaa\x02\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x10\n\x08resource\x18\x07 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tprev_hash\x18\n \x01(\t\x12\x0c\n\x04hash\x18\x0b \x01(\t\x12\x12\n\ncredential\x18\x0c \x01(\t\"\xf5\x01\n\x16ListAuditEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63tions\x18\x03 \x03(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x07 \x01(\x08\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\"\\\n\x17ListAuditEventsResponse\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.modelkeep.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17VerifyAuditChainRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\"\x87\x01\n\x18VerifyAuditChainResponse\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x17\n\x0fverified_events\x18\x02 \x01(\x03\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12+\n\x07verdict\x18\x04 \x01(\x0b\x32\x1a.modelkeep.v1.AuditVerdict\"\xc2\x01\n\x0c\x41uditVerdict\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\'\n\x05\x66\x61ult\x18\x02 \x01(\x0b\x32\x18.modelkeep.v1.AuditFault\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x0c\n\x04hash\x18\x04 \x01(\t\x12\x1c\n\x14verified_checkpoints\x18\x05 \x01(\x03\x12\x1e\n\x16\x63heckpoints_verifiable\x18\x06 \x01(\x08\x12\x1b\n\x13\x63heckpoint_sequence\x18\x07 \x01(\x03\"_\n\nAuditFault\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.modelkeep.v1.AuditFaultKind\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"r\n\x18\x45xportAuditEventsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x19\x45xportAuditEventsResponse\x12\r\n\x05lines\x18\x01 \x03(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"\x90\x01\n\x0f\x41uditCheckpoint\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0c\n\x04hash\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06key_id\x18\x05 \x01(\t\x12\x0c\n\x04line\x18\x06 \x01(\t\"T\n\x1bListAuditCheckpointsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"k\n\x1cListAuditCheckpointsResponse\x12\x32\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x1d.modelkeep.v1.AuditCheckpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x08\x41uditKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\t\x12\r\n\x05signs\x18\x03 \x01(\x08\"\x16\n\x14ListAuditKeysRequest\"=\n\x15ListAuditKeysResponse\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.modelkeep.v1.AuditKey*\x8e\x02\n\x0e\x41uditFaultKind\x12 \n\x1c\x41UDIT_FAULT_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41UDIT_FAULT_KIND_CHANGED\x10\x01\x12\x1c\n\x18\x41UDIT_FAULT_KIND_REMOVED\x10\x02\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_REORDERED\x10\x03\x12\x1d\n\x19\x41UDIT_FAULT_KIND_INSERTED\x10\x04\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_TRUNCATED\x10\x05\x12\x1e\n\x1a\x41UDIT_FAULT_KIND_REWRITTEN\x10\x06\x12\x1f\n\x1b\x41UDIT_FAULT_KIND_CHECKPOINT\x10\x07\x32\xf0\x04\n\x0c\x41uditService\x12^\n\x0fListAuditEvents\x12$.modelkeep.v1.ListAuditEventsRequest\x1a%.modelkeep.v1.ListAuditEventsResponse\x12\x63\n\x10VerifyAuditChain\x12%.modelkeep.v1.VerifyAuditChainRequest\x1a&.modelkeep.v1.VerifyAuditChainResponse0\x01\x12\x66\n\x11\x45xportAuditEvents\x12&.modelkeep.v1.ExportAuditEventsRequest\x1a\'.modelkeep.v1.ExportAuditEventsResponse0\x01\x12m\n\x14ListAuditCheckpoints\x12).modelkeep.v1.ListAuditCheckpointsRequest\x1a*.modelkeep.v1.ListAuditCheckpointsResponse\x12X\n\rListAuditKeys\x12\".modelkeep.v1.ListAuditKeysRequest\x1a#.modelkeep.v1.ListAuditKeysResponse\x12j\n\x13GetComplianceReport\x12(.modelkeep.v1.GetComplianceReportRequest\x1a).modelkeep.v1.GetComplianceReportResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,38 +35,38 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelkeep.v1.audit_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014modelkeep.v1P\001Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1'
-  _globals['_AUDITFAULTKIND']._serialized_start=1913
-  _globals['_AUDITFAULTKIND']._serialized_end=2183
+  _globals['_AUDITFAULTKIND']._serialized_start=1933
+  _globals['_AUDITFAULTKIND']._serialized_end=2203
   _globals['_AUDITEVENT']._serialized_start=145
-  _globals['_AUDITEVENT']._serialized_end=423
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=426
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=671
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=673
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=765
-  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_start=767
-  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_end=808
-  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_start=811
-  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_end=946
-  _globals['_AUDITVERDICT']._serialized_start=949
-  _globals['_AUDITVERDICT']._serialized_end=1143
-  _globals['_AUDITFAULT']._serialized_start=1145
-  _globals['_AUDITFAULT']._serialized_end=1240
-  _globals['_EXPORTAUDITEVENTSREQUEST']._serialized_start=1242
-  _globals['_EXPORTAUDITEVENTSREQUEST']._serialized_end=1356
-  _globals['_EXPORTAUDITEVENTSRESPONSE']._serialized_start=1358
-  _globals['_EXPORTAUDITEVENTSRESPONSE']._serialized_end=1418
-  _globals['_AUDITCHECKPOINT']._serialized_start=1421
-  _globals['_AUDITCHECKPOINT']._serialized_end=1565
-  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_start=1567
-  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_end=1651
-  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_start=1653
-  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_end=1760
-  _globals['_AUDITKEY']._serialized_start=1762
-  _globals['_AUDITKEY']._serialized_end=1823
-  _globals['_LISTAUDITKEYSREQUEST']._serialized_start=1825
-  _globals['_LISTAUDITKEYSREQUEST']._serialized_end=1847
-  _globals['_LISTAUDITKEYSRESPONSE']._serialized_start=1849
-  _globals['_LISTAUDITKEYSRESPONSE']._serialized_end=1910
-  _globals['_AUDITSERVICE']._serialized_start=2186
-  _globals['_AUDITSERVICE']._serialized_end=2810
+  _globals['_AUDITEVENT']._serialized_end=443
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=446
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=691
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=693
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=785
+  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_start=787
+  _globals['_VERIFYAUDITCHAINREQUEST']._serialized_end=828
+  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_start=831
+  _globals['_VERIFYAUDITCHAINRESPONSE']._serialized_end=966
+  _globals['_AUDITVERDICT']._serialized_start=969
+  _globals['_AUDITVERDICT']._serialized_end=1163
+  _globals['_AUDITFAULT']._serialized_start=1165
+  _globals['_AUDITFAULT']._serialized_end=1260
+  _globals['_EXPORTAUDITEVENTSREQUEST']._serialized_start=1262
+  _globals['_EXPORTAUDITEVENTSREQUEST']._serialized_end=1376
+  _globals['_EXPORTAUDITEVENTSRESPONSE']._serialized_start=1378
+  _globals['_EXPORTAUDITEVENTSRESPONSE']._serialized_end=1438
+  _globals['_AUDITCHECKPOINT']._serialized_start=1441
+  _globals['_AUDITCHECKPOINT']._serialized_end=1585
+  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_start=1587
+  _globals['_LISTAUDITCHECKPOINTSREQUEST']._serialized_end=1671
+  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_start=1673
+  _globals['_LISTAUDITCHECKPOINTSRESPONSE']._serialized_end=1780
+  _globals['_AUDITKEY']._serialized_start=1782
+  _globals['_AUDITKEY']._serialized_end=1843
+  _globals['_LISTAUDITKEYSREQUEST']._serialized_start=1845
+  _globals['_LISTAUDITKEYSREQUEST']._serialized_end=1867
+  _globals['_LISTAUDITKEYSRESPONSE']._serialized_start=1869
+  _globals['_LISTAUDITKEYSRESPONSE']._serialized_end=1930
+  _globals['_AUDITSERVICE']._serialized_start=2206
+  _globals['_AUDITSERVICE']._serialized_end=2830
 # @@protoc_insertion_point(module_scope)

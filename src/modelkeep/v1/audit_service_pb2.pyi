@@ -82,6 +82,7 @@ class AuditEvent(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     PREV_HASH_FIELD_NUMBER: _builtins.int
     HASH_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Place in its chain: 1, 2, 3 and so on, without gaps."""
     actor: _builtins.str
@@ -100,6 +101,10 @@ class AuditEvent(_message.Message):
     """Hash of the event before, 64 hex digits; zeros for the first."""
     hash: _builtins.str
     """Its own hash."""
+    credential: _builtins.str
+    """What the actor presented: `token:` and the id of the API token. Empty for other ways in, and in
+    events from before this was kept.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -128,10 +133,11 @@ class AuditEvent(_message.Message):
         after: _struct_pb2.Struct | None = ...,
         prev_hash: _builtins.str = ...,
         hash: _builtins.str = ...,
+        credential: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "after", b"after", "before", b"before", "client", b"client", "create_time", b"create_time", "hash", b"hash", "prev_hash", b"prev_hash", "request_id", b"request_id", "resource", b"resource", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "after", b"after", "before", b"before", "client", b"client", "create_time", b"create_time", "credential", b"credential", "hash", b"hash", "prev_hash", b"prev_hash", "request_id", b"request_id", "resource", b"resource", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
