@@ -12,7 +12,7 @@ _ENDS = ("succeeded", "failed", "superseded", "rolled_back")
 
 @click.group()
 def deploy() -> None:
-    """Record where versions run, and tell what ran.
+    """Record where versions run; what ran when.
 
     ID is what `deploy ls` shows: acme/voice/0123456789abcdef.
     """

@@ -11,9 +11,9 @@ _NONE = "none"
 
 @click.group("env")
 def environment() -> None:
-    """Create, list, change and remove environments: the places where versions run.
+    """Create, list and change environments.
 
-    ENVIRONMENT is written as NAMESPACE/NAME: acme/prod.
+    Environments are the places where versions run. ENVIRONMENT is NAMESPACE/NAME: acme/prod.
     """
 
 

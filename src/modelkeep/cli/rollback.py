@@ -32,11 +32,12 @@ def rollback(
     bypass_gates: bool,
     form: str,
 ) -> None:
-    """Go back to the last known good version of MODEL in an environment.
+    """Go back to the last known good version.
 
-    In one step: what runs ends as rolled back, the version that was good there before runs, and
-    both get the stage that goes with it. Last known good is what ran there last, did not fail and
-    was not rolled back, and is ready. What serves the model has to follow what is recorded.
+    Of MODEL, in an environment, in one step: what runs ends as rolled back, the version that was
+    good there before runs, and both get the stage that goes with it. Last known good is what ran
+    there last, did not fail and was not rolled back, and is ready. What serves the model has to
+    follow what is recorded.
     """
     named = deployment if "/" in deployment or not deployment else f"{model}/{deployment}"
 
@@ -84,9 +85,10 @@ def _drawn(done: client.RollbackOutcome) -> rich_console.Group:
 @settings.connecting
 @settings.pass_settings
 def sheet(chosen: settings.Settings, ref: str, form: str, path: Path | None) -> None:
-    """Write the deployment sheet of REF: all that whoever runs it has to know.
+    """Write the deployment sheet of a version.
 
-    The server makes it of what is recorded; the same state makes the same bytes.
+    It has all that whoever runs REF has to know. The server makes it of what is recorded; the same
+    state makes the same bytes.
     """
 
     async def work(registry: client.Registry) -> str:
