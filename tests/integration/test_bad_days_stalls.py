@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from modelkeep.v1 import artifact_service_pb2 as pb
 
 MIB, PART = pushing.MIB, pushing.PART_BYTES
 STALL_S = 2
-AHEAD_MIB = 12
-"""Of a stream nobody reads: its window, the chunks in both programs' hands and the sockets."""
+MEMORY_MIB, FAST_MIB = 64, 128
+AHEAD_MIB = 5
+"""What a stream has in memory and in its window when the store stands still, 3 at most so far."""
 STALLED = 6
 """More than the memory for parts has room for, which is for 4."""
 
@@ -42,44 +44,59 @@ async def ended(stream: grpc.aio.StreamStreamCall) -> wire.Failure:
     return await wire.failing(read_all())
 
 
-async def flood(endpoint: str, name: str, accepted: dict[str, int]) -> None:
-    """Send an upload's bytes as fast as they are taken; count those that were, in MiB."""
-    content = bytes(MIB)
-    async with grpc.aio.insecure_channel(endpoint) as channel:
-        stream = wire.Stubs.over(channel).artifact.WriteUpload()
-        while True:
-            request = pb.WriteUploadRequest(name=name, offset=accepted[name] * MIB, data=content)
-            await stream.write(request)
-            accepted[name] += 1
+class Flood:
+    """Streams that send as fast as they are taken."""
+
+    def __init__(self, endpoint: str, names: list[str]) -> None:
+        self.taken_mib = 0
+        self._tasks = [asyncio.create_task(self._send(endpoint, name)) for name in names]
+
+    async def until_still(self) -> None:
+        """Return once a second has passed in which nothing was taken."""
+        seen = -1
+        async with asyncio.timeout(60):
+            while seen < self.taken_mib:
+                seen = self.taken_mib
+                await asyncio.wait(self._tasks, timeout=1)
+
+    async def end(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def _send(self, endpoint: str, name: str) -> None:
+        async with grpc.aio.insecure_channel(endpoint) as channel:
+            stream = wire.Stubs.over(channel).artifact.WriteUpload()
+            for offset in itertools.count(0, MIB):
+                await stream.write(pb.WriteUploadRequest(name=name, offset=offset, data=bytes(MIB)))
+                self.taken_mib += 1
 
 
 async def test_a_store_that_stands_still_stops_fast_clients(config: configuration.Config) -> None:
-    room_mib, streams = 512, 6
+    streams = 16
     async with (
         cutting_proxy.running(config.s3_endpoint) as store,
         server_process.watched(
             dataclasses.replace(config, s3_endpoint=store.endpoint),
-            MODELKEEP_UPLOAD_MEMORY_MIB=str(room_mib),
+            MODELKEEP_UPLOAD_MEMORY_MIB=str(MEMORY_MIB),
         ) as server,
         grpc.aio.insecure_channel(server.endpoint) as channel,
         client.connect(server.endpoint) as registry,
     ):
         await registry.create_namespace("acme")
-        accepted = {
-            await start_upload(wire.Stubs.over(channel), f"sha256:{number:064x}", 1024 * MIB): 0
+        names = [
+            await start_upload(wire.Stubs.over(channel), f"sha256:{number:064x}", 1024 * MIB)
             for number in range(streams)
-        }
-        store.hold_after(0)
-        floods = [asyncio.create_task(flood(server.endpoint, one, accepted)) for one in accepted]
-        async with asyncio.timeout(60):
-            while await server.figure("modelkeep_upload_memory_waiting") < streams:
-                pass
-        await asyncio.wait(floods, timeout=2)  # whatever else is taken, is taken by then
-        ahead_mib = sum(accepted.values()) - room_mib
-        for one in floods:
-            one.cancel()
-        await asyncio.gather(*floods, return_exceptions=True)
-    assert 0 < ahead_mib <= streams * AHEAD_MIB
+        ]
+        store.hold_after(FAST_MIB * MIB)
+        flood = Flood(server.endpoint, names)
+        await store.until_held()
+        store.stand_still()
+        await flood.until_still()
+        taken_mib = flood.taken_mib
+        await flood.end()
+    assert FAST_MIB < taken_mib <= FAST_MIB + streams * AHEAD_MIB
 
 
 async def test_stalled_streams_lose_their_memory_and_another_client_goes_on(

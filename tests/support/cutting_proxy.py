@@ -23,6 +23,7 @@ class CuttingProxy:
         self.held = asyncio.Event()
         self._released = asyncio.Event()
         self._holds = False
+        self._still = False
 
     def hold_after(self, size_bytes: int) -> None:
         """Pass nothing more on once so many bytes have passed; `held` is set then."""
@@ -36,9 +37,14 @@ class CuttingProxy:
         async with asyncio.timeout(60):
             await self.held.wait()
 
+    def stand_still(self) -> None:
+        """Pass nothing more on, on any connection."""
+        self._still = True
+        self._released.clear()
+
     def release(self) -> None:
         """Pass on what is held."""
-        self._holds = False
+        self._holds = self._still = False
         self._released.set()
 
     def turn_to(self, target: str) -> None:
@@ -78,6 +84,8 @@ class CuttingProxy:
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while block := await source.read(_BLOCK_BYTES):
+                if self._still:
+                    await self._released.wait()
                 if self._is_due(len(block)):
                     if self._holds:
                         self.held.set()
