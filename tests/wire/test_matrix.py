@@ -50,6 +50,10 @@ PARENTS |= {"GetStageHistory": MODEL}
 PARENTS |= {"ListDeliveries": WEBHOOK}
 PARENTS |= {"RecordEvaluation": VERSION, "ListEvaluations": VERSION}
 NOUNS |= {"GetEvaluation": f"{VERSION}/evaluations/" + "0" * 16}
+TRANSITION = f"{VERSION}/transitions/" + "0" * 16
+GATE_POLICY = f"{MODEL}/gatePolicies/staging"
+NOUNS |= {"Transition": TRANSITION, "GatePolicy": GATE_POLICY, "EvaluateGates": VERSION}
+PARENTS |= {"RequestTransition": VERSION}
 
 
 def well_formed(method: descriptor.MethodDescriptor) -> Any:
@@ -86,6 +90,7 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "version": resource,
         "webhook": {"name": name, "url": "https://example.com/"},
         "alias": {"name": name, "version": VERSION},
+        "policy": {"name": GATE_POLICY},
     }
     known = {
         field.name

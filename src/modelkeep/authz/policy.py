@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from modelkeep.audit_chain import links
 from modelkeep.authz import grants
-from modelkeep.authz.caller import Caller, Grant, Role
+from modelkeep.authz.caller import ANY, Caller, Grant, Role
 from modelkeep.domain import errors, names, sight
 
 
@@ -96,6 +96,8 @@ _METADATA = frozenset(
         Action.READ_VERSION,
         Action.READ_LINEAGE,
         Action.READ_EVALUATION,
+        Action.READ_GATE_POLICY,
+        Action.READ_TRANSITION,
         Action.READ_COMPLIANCE,
         Action.READ_ALIAS,
         Action.READ_HISTORY,
@@ -173,6 +175,8 @@ FROM_WITHIN = frozenset(
 """What a role on one model of a namespace allows in the namespace: bytes belong to no model, and
 a list of models shows those that may be read."""
 
+_NO_ID = "?"
+"""Nothing is called so: what may be done there may be done everywhere."""
 _ASKING = frozenset({"read", "list", "find", "search", "compare", "verify", "export"})
 """Verbs of actions that change nothing."""
 
@@ -230,6 +234,26 @@ def allows(
 def knows(caller: Caller, namespace: str) -> bool:
     """Whether the caller may know that there is such a namespace."""
     return allows(caller, Action.READ_NAMESPACE, grants.Place(namespace))
+
+
+def readable_namespaces(caller: Caller) -> frozenset[str] | None:
+    """Ids of the namespaces that a list may show; None for all there are, and those to come."""
+    if knows(caller, _NO_ID):
+        return None
+    named = {grant.namespace for grant in (*caller.grants, *caller.scopes)} - {ANY}
+    return frozenset(namespace for namespace in named if knows(caller, namespace))
+
+
+def readable_models(caller: Caller, namespace: str) -> frozenset[str] | None:
+    """Ids of the models of a namespace that a list may show; None for all."""
+
+    def may_read(model: str) -> bool:
+        return allows(caller, Action.READ_MODEL, grants.Place(namespace, model))
+
+    if may_read(_NO_ID):
+        return None
+    named = {grant.model for grant in (*caller.grants, *caller.scopes)} - {ANY}
+    return frozenset(model for model in named if may_read(model))
 
 
 def roles_that_may(action: Action) -> list[Role]:

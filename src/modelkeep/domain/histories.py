@@ -3,7 +3,7 @@
 import datetime
 from dataclasses import dataclass
 
-from modelkeep.domain import checks, names, semver, stages
+from modelkeep.domain import checks, gates, names, semver, stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,10 @@ class AliasAssignment:
 
 @dataclass(frozen=True, slots=True)
 class StageAssignment:
-    """Where a version stood from when to when (None: still), who moved it and why."""
+    """Where a version stood from when to when (None: still), who moved it and why.
+
+    `transition` is the name of what was committed, or ''; `report` is what became of the gates.
+    """
 
     version: names.VersionName
     stage: str
@@ -28,6 +31,8 @@ class StageAssignment:
     ended_at: datetime.datetime | None
     actor: str
     reason: str
+    transition: str = ""
+    report: gates.Report | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from modelkeep.service import (
     artifacts,
     batches,
     collecting,
+    committing,
     comparing,
     deliveries,
     deployments,
@@ -21,6 +22,7 @@ from modelkeep.service import (
     evaluation_plans,
     evaluations,
     finalizing,
+    gate_policies,
     histories,
     inspecting,
     lifecycle,
@@ -40,6 +42,8 @@ from modelkeep.service import (
     sheets,
     signatures,
     transfers,
+    transition_verdicts,
+    transitions,
     trusting,
     uploads,
     version_checks,
@@ -68,6 +72,10 @@ class Registry:
     evaluations: evaluations.Evaluations
     comparing: comparing.Comparing
     lifecycle: lifecycle.Lifecycle
+    gate_policies: gate_policies.GatePolicies
+    transitions: transitions.Transitions
+    transition_verdicts: transition_verdicts.TransitionVerdicts
+    committing: committing.Committing
     lineage: lineage.Lineage
     moving: moving.Moving
     purging: purging.Purging
@@ -114,6 +122,10 @@ class Registry:
             evaluations.Evaluations(db),
             compare,
             lifecycle.Lifecycle(db),
+            gate_policies.GatePolicies(db),
+            transitions.Transitions(db),
+            transition_verdicts.TransitionVerdicts(db),
+            committing.Committing(db),
             lineage.Lineage(db),
             moving.Moving(db),
             purging.Purging(db),

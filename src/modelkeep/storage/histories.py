@@ -1,7 +1,8 @@
 """Histories of a model: closed and open assignments, and the audit log by model."""
 
+from modelkeep.domain import gates as rules
 from modelkeep.domain import histories, names, pages
-from modelkeep.storage import database
+from modelkeep.storage import database, gates
 
 _BEYOND_LAST = 2**63 - 1
 
@@ -14,7 +15,8 @@ WHERE a.model_id = $1 AND a.assignment_id < $2 AND ($4 = '' OR a.alias = $4)
 ORDER BY a.assignment_id DESC LIMIT $3"""
 LIST_STAGES = """
 SELECT a.assignment_id, n.name AS namespace, m.name AS model, v.version, a.stage, a.valid_from,
-a.valid_to, a.actor, a.reason
+a.valid_to, a.actor, a.reason,
+(SELECT t.key FROM transition t WHERE t.assignment_id = a.assignment_id) AS transition
 FROM stage_assignment a JOIN version v ON v.version_id = a.version_id
 JOIN model m ON m.model_id = a.model_id JOIN namespace n ON n.namespace_id = a.namespace_id
 WHERE a.model_id = $1 AND a.assignment_id < $2 AND ($4 = '' OR a.stage = $4)
@@ -70,7 +72,10 @@ async def list_stages(
     rows = await connection.fetch(
         LIST_STAGES, model_id, _before(page), page.size + 1, wanted.stage, wanted.version
     )
-    return pages.page_of([(str(row["assignment_id"]), _stage(row)) for row in rows], page.size)
+    ids = [row["assignment_id"] for row in rows]
+    reports = await gates.list_results(connection, ids)
+    moves = [_stage(row, reports.get(number)) for number, row in zip(ids, rows, strict=True)]
+    return pages.page_of(list(zip(map(str, ids), moves, strict=True)), page.size)
 
 
 async def list_events(
@@ -109,14 +114,18 @@ def _alias(row: database.Row) -> histories.AliasAssignment:
     )
 
 
-def _stage(row: database.Row) -> histories.StageAssignment:
+def _stage(row: database.Row, report: rules.Report | None) -> histories.StageAssignment:
+    version = names.VersionName(row["namespace"], row["model"], row["version"])
+    key = row["transition"]
     return histories.StageAssignment(
-        names.VersionName(row["namespace"], row["model"], row["version"]),
+        version,
         row["stage"],
         row["valid_from"],
         row["valid_to"],
         row["actor"],
         row["reason"],
+        str(names.TransitionName(version, key)) if key else "",
+        report,
     )
 
 

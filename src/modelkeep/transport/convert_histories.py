@@ -1,7 +1,7 @@
 """Crossings of histories."""
 
 from modelkeep.domain import histories
-from modelkeep.transport import convert
+from modelkeep.transport import convert, convert_gates
 from modelkeep.v1 import history_pb2 as pb
 
 
@@ -19,14 +19,18 @@ def alias_assignment_to_wire(one: histories.AliasAssignment) -> pb.AliasAssignme
 
 def stage_assignment_to_wire(one: histories.StageAssignment) -> pb.StageAssignment:
     """Where a version stood, for the wire."""
-    return pb.StageAssignment(
+    wire = pb.StageAssignment(
         version=str(one.version),
         stage=one.stage,
         start_time=convert.timestamp_to_wire(one.begun_at),
         end_time=convert.timestamp_to_wire(one.ended_at),
         actor=one.actor,
         reason=one.reason,
+        transition=one.transition,
     )
+    if one.report is not None:
+        wire.gates.CopyFrom(convert_gates.report_to_wire(one.version, one.report))
+    return wire
 
 
 def entry_to_wire(entry: histories.Entry) -> pb.HistoryEntry:

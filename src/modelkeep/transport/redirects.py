@@ -27,6 +27,7 @@ _NAME_FIELDS = frozenset(
         "link",
         "source",
         "target",
+        "policy",
         "supersedes",
     }
 )

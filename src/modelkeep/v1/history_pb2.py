@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from modelkeep.v1 import gate_pb2 as modelkeep_dot_v1_dot_gate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amodelkeep/v1/history.proto\x12\x0cmodelkeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n\x0f\x41liasAssignment\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\xae\x01\n\x0fStageAssignment\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\xec\x01\n\x0cHistoryEntry\x12.\n\noccur_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x01(\t\x12\r\n\x05\x61\x66ter\x18\n \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\x0b \x03(\tB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amodelkeep/v1/history.proto\x12\x0cmodelkeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17modelkeep/v1/gate.proto\"\xae\x01\n\x0f\x41liasAssignment\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\"\xeb\x01\n\x0fStageAssignment\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x12\n\ntransition\x18\x07 \x01(\t\x12\'\n\x05gates\x18\x08 \x01(\x0b\x32\x18.modelkeep.v1.GateReport\"\xec\x01\n\x0cHistoryEntry\x12.\n\noccur_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x10\n\x08resource\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0e\n\x06\x63lient\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\t \x01(\t\x12\r\n\x05\x61\x66ter\x18\n \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\x0b \x03(\tB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +34,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelkeep.v1.history_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014modelkeep.v1P\001Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1'
-  _globals['_ALIASASSIGNMENT']._serialized_start=78
-  _globals['_ALIASASSIGNMENT']._serialized_end=252
-  _globals['_STAGEASSIGNMENT']._serialized_start=255
-  _globals['_STAGEASSIGNMENT']._serialized_end=429
-  _globals['_HISTORYENTRY']._serialized_start=432
-  _globals['_HISTORYENTRY']._serialized_end=668
+  _globals['_ALIASASSIGNMENT']._serialized_start=103
+  _globals['_ALIASASSIGNMENT']._serialized_end=277
+  _globals['_STAGEASSIGNMENT']._serialized_start=280
+  _globals['_STAGEASSIGNMENT']._serialized_end=515
+  _globals['_HISTORYENTRY']._serialized_start=518
+  _globals['_HISTORYENTRY']._serialized_end=754
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from modelkeep.v1 import gate_pb2 as _gate_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -77,6 +78,8 @@ class StageAssignment(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    GATES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version: `namespaces/*/models/*/versions/*`."""
     stage: _builtins.str
@@ -85,6 +88,8 @@ class StageAssignment(_message.Message):
     """Who moved it."""
     reason: _builtins.str
     """Why."""
+    transition: _builtins.str
+    """Name of the transition that was committed, if it was one."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
@@ -92,6 +97,10 @@ class StageAssignment(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Until when; unset while it stands there."""
+
+    @_builtins.property
+    def gates(self) -> _gate_pb2.GateReport:
+        """What became of the gates at the move, with the evidence; not set if it met none."""
 
     def __init__(
         self,
@@ -102,10 +111,12 @@ class StageAssignment(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        transition: _builtins.str = ...,
+        gates: _gate_pb2.GateReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "gates", b"gates", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "end_time", b"end_time", "reason", b"reason", "stage", b"stage", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "end_time", b"end_time", "gates", b"gates", "reason", b"reason", "stage", b"stage", "start_time", b"start_time", "transition", b"transition", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

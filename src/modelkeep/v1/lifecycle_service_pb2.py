@@ -22,11 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from modelkeep.v1 import gate_pb2 as modelkeep_dot_v1_dot_gate__pb2
 from modelkeep.v1 import history_pb2 as modelkeep_dot_v1_dot_history__pb2
 from modelkeep.v1 import registry_service_pb2 as modelkeep_dot_v1_dot_registry__service__pb2
+from modelkeep.v1 import transition_pb2 as modelkeep_dot_v1_dot_transition__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a\x1amodelkeep/v1/history.proto\x1a#modelkeep/v1/registry_service.proto\"`\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"U\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t\"W\n\x15ReleaseVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16ReleaseVersionResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\"o\n\x16GetStageHistoryRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"f\n\x17GetStageHistoryResponse\x12\x32\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x1d.modelkeep.v1.StageAssignment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x02\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponse\x12[\n\x0eReleaseVersion\x12#.modelkeep.v1.ReleaseVersionRequest\x1a$.modelkeep.v1.ReleaseVersionResponse\x12^\n\x0fGetStageHistory\x12$.modelkeep.v1.GetStageHistoryRequest\x1a%.modelkeep.v1.GetStageHistoryResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$modelkeep/v1/lifecycle_service.proto\x12\x0cmodelkeep.v1\x1a\x17modelkeep/v1/gate.proto\x1a\x1amodelkeep/v1/history.proto\x1a#modelkeep/v1/registry_service.proto\x1a\x1dmodelkeep/v1/transition.proto\"v\n\x0fSetStageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x14\n\x0c\x62ypass_gates\x18\x06 \x01(\x08\"~\n\x10SetStageResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x02 \x01(\t\x12\'\n\x05gates\x18\x03 \x01(\x0b\x32\x18.modelkeep.v1.GateReport\"W\n\x15ReleaseVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16ReleaseVersionResponse\x12&\n\x07version\x18\x01 \x01(\x0b\x32\x15.modelkeep.v1.Version\"o\n\x16GetStageHistoryRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\r\n\x05stage\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\"f\n\x17GetStageHistoryResponse\x12\x32\n\x0b\x61ssignments\x18\x01 \x03(\x0b\x32\x1d.modelkeep.v1.StageAssignment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x14SetGatePolicyRequest\x12(\n\x06policy\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.GatePolicy\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"A\n\x15SetGatePolicyResponse\x12(\n\x06policy\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.GatePolicy\"$\n\x14GetGatePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"A\n\x15GetGatePolicyResponse\x12(\n\x06policy\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.GatePolicy\"P\n\x17ListGatePoliciesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x18ListGatePoliciesResponse\x12*\n\x08policies\x18\x01 \x03(\x0b\x32\x18.modelkeep.v1.GatePolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"I\n\x17\x44\x65leteGatePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x1a\n\x18\x44\x65leteGatePolicyResponse\"3\n\x14\x45valuateGatesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\"A\n\x15\x45valuateGatesResponse\x12(\n\x06report\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.GateReport\"]\n\x18RequestTransitionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"I\n\x19RequestTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\"M\n\x18\x41pproveTransitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63omment\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"I\n\x19\x41pproveTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\"K\n\x17RejectTransitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"H\n\x18RejectTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\"K\n\x17\x43\x61ncelTransitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"H\n\x18\x43\x61ncelTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\";\n\x17\x43ommitTransitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x8b\x01\n\x18\x43ommitTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\x12&\n\x07version\x18\x02 \x01(\x0b\x32\x15.modelkeep.v1.Version\x12\x19\n\x11\x64isplaced_version\x18\x03 \x01(\t\"$\n\x14GetTransitionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"E\n\x15GetTransitionResponse\x12,\n\ntransition\x18\x01 \x01(\x0b\x32\x18.modelkeep.v1.Transition\"\x8d\x01\n\x16ListTransitionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12-\n\x06states\x18\x04 \x03(\x0e\x32\x1d.modelkeep.v1.TransitionState\x12\r\n\x05stage\x18\x05 \x01(\t\"a\n\x17ListTransitionsResponse\x12-\n\x0btransitions\x18\x01 \x03(\x0b\x32\x18.modelkeep.v1.Transition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9d\x0b\n\x10LifecycleService\x12I\n\x08SetStage\x12\x1d.modelkeep.v1.SetStageRequest\x1a\x1e.modelkeep.v1.SetStageResponse\x12[\n\x0eReleaseVersion\x12#.modelkeep.v1.ReleaseVersionRequest\x1a$.modelkeep.v1.ReleaseVersionResponse\x12^\n\x0fGetStageHistory\x12$.modelkeep.v1.GetStageHistoryRequest\x1a%.modelkeep.v1.GetStageHistoryResponse\x12X\n\rSetGatePolicy\x12\".modelkeep.v1.SetGatePolicyRequest\x1a#.modelkeep.v1.SetGatePolicyResponse\x12X\n\rGetGatePolicy\x12\".modelkeep.v1.GetGatePolicyRequest\x1a#.modelkeep.v1.GetGatePolicyResponse\x12\x61\n\x10ListGatePolicies\x12%.modelkeep.v1.ListGatePoliciesRequest\x1a&.modelkeep.v1.ListGatePoliciesResponse\x12\x61\n\x10\x44\x65leteGatePolicy\x12%.modelkeep.v1.DeleteGatePolicyRequest\x1a&.modelkeep.v1.DeleteGatePolicyResponse\x12X\n\rEvaluateGates\x12\".modelkeep.v1.EvaluateGatesRequest\x1a#.modelkeep.v1.EvaluateGatesResponse\x12\x64\n\x11RequestTransition\x12&.modelkeep.v1.RequestTransitionRequest\x1a\'.modelkeep.v1.RequestTransitionResponse\x12\x64\n\x11\x41pproveTransition\x12&.modelkeep.v1.ApproveTransitionRequest\x1a\'.modelkeep.v1.ApproveTransitionResponse\x12\x61\n\x10RejectTransition\x12%.modelkeep.v1.RejectTransitionRequest\x1a&.modelkeep.v1.RejectTransitionResponse\x12\x61\n\x10\x43\x61ncelTransition\x12%.modelkeep.v1.CancelTransitionRequest\x1a&.modelkeep.v1.CancelTransitionResponse\x12\x61\n\x10\x43ommitTransition\x12%.modelkeep.v1.CommitTransitionRequest\x1a&.modelkeep.v1.CommitTransitionResponse\x12X\n\rGetTransition\x12\".modelkeep.v1.GetTransitionRequest\x1a#.modelkeep.v1.GetTransitionResponse\x12^\n\x0fListTransitions\x12$.modelkeep.v1.ListTransitionsRequest\x1a%.modelkeep.v1.ListTransitionsResponseB?\n\x0cmodelkeep.v1P\x01Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +36,66 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modelkeep.v1.lifecycle_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014modelkeep.v1P\001Z-modelkeep/clients/go/modelkeep/v1;modelkeepv1'
-  _globals['_SETSTAGEREQUEST']._serialized_start=119
-  _globals['_SETSTAGEREQUEST']._serialized_end=215
-  _globals['_SETSTAGERESPONSE']._serialized_start=217
-  _globals['_SETSTAGERESPONSE']._serialized_end=302
-  _globals['_RELEASEVERSIONREQUEST']._serialized_start=304
-  _globals['_RELEASEVERSIONREQUEST']._serialized_end=391
-  _globals['_RELEASEVERSIONRESPONSE']._serialized_start=393
-  _globals['_RELEASEVERSIONRESPONSE']._serialized_end=457
-  _globals['_GETSTAGEHISTORYREQUEST']._serialized_start=459
-  _globals['_GETSTAGEHISTORYREQUEST']._serialized_end=570
-  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_start=572
-  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_end=674
-  _globals['_LIFECYCLESERVICE']._serialized_start=677
-  _globals['_LIFECYCLESERVICE']._serialized_end=959
+  _globals['_SETSTAGEREQUEST']._serialized_start=175
+  _globals['_SETSTAGEREQUEST']._serialized_end=293
+  _globals['_SETSTAGERESPONSE']._serialized_start=295
+  _globals['_SETSTAGERESPONSE']._serialized_end=421
+  _globals['_RELEASEVERSIONREQUEST']._serialized_start=423
+  _globals['_RELEASEVERSIONREQUEST']._serialized_end=510
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_start=512
+  _globals['_RELEASEVERSIONRESPONSE']._serialized_end=576
+  _globals['_GETSTAGEHISTORYREQUEST']._serialized_start=578
+  _globals['_GETSTAGEHISTORYREQUEST']._serialized_end=689
+  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_start=691
+  _globals['_GETSTAGEHISTORYRESPONSE']._serialized_end=793
+  _globals['_SETGATEPOLICYREQUEST']._serialized_start=795
+  _globals['_SETGATEPOLICYREQUEST']._serialized_end=902
+  _globals['_SETGATEPOLICYRESPONSE']._serialized_start=904
+  _globals['_SETGATEPOLICYRESPONSE']._serialized_end=969
+  _globals['_GETGATEPOLICYREQUEST']._serialized_start=971
+  _globals['_GETGATEPOLICYREQUEST']._serialized_end=1007
+  _globals['_GETGATEPOLICYRESPONSE']._serialized_start=1009
+  _globals['_GETGATEPOLICYRESPONSE']._serialized_end=1074
+  _globals['_LISTGATEPOLICIESREQUEST']._serialized_start=1076
+  _globals['_LISTGATEPOLICIESREQUEST']._serialized_end=1156
+  _globals['_LISTGATEPOLICIESRESPONSE']._serialized_start=1158
+  _globals['_LISTGATEPOLICIESRESPONSE']._serialized_end=1253
+  _globals['_DELETEGATEPOLICYREQUEST']._serialized_start=1255
+  _globals['_DELETEGATEPOLICYREQUEST']._serialized_end=1328
+  _globals['_DELETEGATEPOLICYRESPONSE']._serialized_start=1330
+  _globals['_DELETEGATEPOLICYRESPONSE']._serialized_end=1356
+  _globals['_EVALUATEGATESREQUEST']._serialized_start=1358
+  _globals['_EVALUATEGATESREQUEST']._serialized_end=1409
+  _globals['_EVALUATEGATESRESPONSE']._serialized_start=1411
+  _globals['_EVALUATEGATESRESPONSE']._serialized_end=1476
+  _globals['_REQUESTTRANSITIONREQUEST']._serialized_start=1478
+  _globals['_REQUESTTRANSITIONREQUEST']._serialized_end=1571
+  _globals['_REQUESTTRANSITIONRESPONSE']._serialized_start=1573
+  _globals['_REQUESTTRANSITIONRESPONSE']._serialized_end=1646
+  _globals['_APPROVETRANSITIONREQUEST']._serialized_start=1648
+  _globals['_APPROVETRANSITIONREQUEST']._serialized_end=1725
+  _globals['_APPROVETRANSITIONRESPONSE']._serialized_start=1727
+  _globals['_APPROVETRANSITIONRESPONSE']._serialized_end=1800
+  _globals['_REJECTTRANSITIONREQUEST']._serialized_start=1802
+  _globals['_REJECTTRANSITIONREQUEST']._serialized_end=1877
+  _globals['_REJECTTRANSITIONRESPONSE']._serialized_start=1879
+  _globals['_REJECTTRANSITIONRESPONSE']._serialized_end=1951
+  _globals['_CANCELTRANSITIONREQUEST']._serialized_start=1953
+  _globals['_CANCELTRANSITIONREQUEST']._serialized_end=2028
+  _globals['_CANCELTRANSITIONRESPONSE']._serialized_start=2030
+  _globals['_CANCELTRANSITIONRESPONSE']._serialized_end=2102
+  _globals['_COMMITTRANSITIONREQUEST']._serialized_start=2104
+  _globals['_COMMITTRANSITIONREQUEST']._serialized_end=2163
+  _globals['_COMMITTRANSITIONRESPONSE']._serialized_start=2166
+  _globals['_COMMITTRANSITIONRESPONSE']._serialized_end=2305
+  _globals['_GETTRANSITIONREQUEST']._serialized_start=2307
+  _globals['_GETTRANSITIONREQUEST']._serialized_end=2343
+  _globals['_GETTRANSITIONRESPONSE']._serialized_start=2345
+  _globals['_GETTRANSITIONRESPONSE']._serialized_end=2414
+  _globals['_LISTTRANSITIONSREQUEST']._serialized_start=2417
+  _globals['_LISTTRANSITIONSREQUEST']._serialized_end=2558
+  _globals['_LISTTRANSITIONSRESPONSE']._serialized_start=2560
+  _globals['_LISTTRANSITIONSRESPONSE']._serialized_end=2657
+  _globals['_LIFECYCLESERVICE']._serialized_start=2660
+  _globals['_LIFECYCLESERVICE']._serialized_end=4097
 # @@protoc_insertion_point(module_scope)

@@ -7,8 +7,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from modelkeep.v1 import gate_pb2 as _gate_pb2
 from modelkeep.v1 import history_pb2 as _history_pb2
 from modelkeep.v1 import registry_service_pb2 as _registry_service_pb2
+from modelkeep.v1 import transition_pb2 as _transition_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,6 +33,7 @@ class SetStageRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BYPASS_GATES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
     stage: _builtins.str
@@ -41,6 +44,10 @@ class SetStageRequest(_message.Message):
     """The version's etag, checked if set."""
     request_id: _builtins.str
     """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    bypass_gates: _builtins.bool
+    """Move it whatever the gates say. It needs a permission of its own, and the audit log gets an event
+    `gates.bypassed` that names the gates that were not met.
+    """
     def __init__(
         self,
         *,
@@ -49,10 +56,11 @@ class SetStageRequest(_message.Message):
         reason: _builtins.str = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        bypass_gates: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_gates", b"bypass_gates", "etag", b"etag", "name", b"name", "reason", b"reason", "request_id", b"request_id", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -66,21 +74,27 @@ class SetStageResponse(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     DISPLACED_VERSION_FIELD_NUMBER: _builtins.int
+    GATES_FIELD_NUMBER: _builtins.int
     displaced_version: _builtins.str
-    """Name of the version that was archived to make room; empty if none was."""
+    """Name of the version that was moved out to make room; empty if none was."""
     @_builtins.property
     def version(self) -> _registry_service_pb2.Version:
         """The version where it stands now."""
+
+    @_builtins.property
+    def gates(self) -> _gate_pb2.GateReport:
+        """What became of the gates; not set if the move meets none."""
 
     def __init__(
         self,
         *,
         version: _registry_service_pb2.Version | None = ...,
         displaced_version: _builtins.str = ...,
+        gates: _gate_pb2.GateReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gates", b"gates", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced_version", b"displaced_version", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced_version", b"displaced_version", "gates", b"gates", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -209,3 +223,654 @@ class GetStageHistoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStageHistoryResponse: _TypeAlias = GetStageHistoryResponse  # noqa: Y015
+
+@_typing.final
+class SetGatePolicyRequest(_message.Message):
+    """Request of SetGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    validate_only: _builtins.bool
+    """Check everything, change nothing, and answer what the policy would be."""
+    @_builtins.property
+    def policy(self) -> _gate_pb2.GatePolicy:
+        """The policy, with its name; the etag is checked if it is set."""
+
+    def __init__(
+        self,
+        *,
+        policy: _gate_pb2.GatePolicy | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetGatePolicyRequest: _TypeAlias = SetGatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class SetGatePolicyResponse(_message.Message):
+    """Response of SetGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policy(self) -> _gate_pb2.GatePolicy:
+        """The policy as it is now."""
+
+    def __init__(
+        self,
+        *,
+        policy: _gate_pb2.GatePolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetGatePolicyResponse: _TypeAlias = SetGatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class GetGatePolicyRequest(_message.Message):
+    """Request of GetGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}[/models/{model}]/gatePolicies/{stage}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatePolicyRequest: _TypeAlias = GetGatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetGatePolicyResponse(_message.Message):
+    """Response of GetGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def policy(self) -> _gate_pb2.GatePolicy:
+        """The policy."""
+
+    def __init__(
+        self,
+        *,
+        policy: _gate_pb2.GatePolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetGatePolicyResponse: _TypeAlias = GetGatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListGatePoliciesRequest(_message.Message):
+    """Request of ListGatePolicies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}` or `namespaces/{namespace}/models/{model}`."""
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGatePoliciesRequest: _TypeAlias = ListGatePoliciesRequest  # noqa: Y015
+
+@_typing.final
+class ListGatePoliciesResponse(_message.Message):
+    """Response of ListGatePolicies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[_gate_pb2.GatePolicy]:
+        """The page: a namespace's own before those of its models."""
+
+    def __init__(
+        self,
+        *,
+        policies: _abc.Iterable[_gate_pb2.GatePolicy] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGatePoliciesResponse: _TypeAlias = ListGatePoliciesResponse  # noqa: Y015
+
+@_typing.final
+class DeleteGatePolicyRequest(_message.Message):
+    """Request of DeleteGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}[/models/{model}]/gatePolicies/{stage}`."""
+    etag: _builtins.str
+    """The policy's etag, checked if set."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGatePolicyRequest: _TypeAlias = DeleteGatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class DeleteGatePolicyResponse(_message.Message):
+    """Response of DeleteGatePolicy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGatePolicyResponse: _TypeAlias = DeleteGatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateGatesRequest(_message.Message):
+    """Request of EvaluateGates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
+    stage: _builtins.str
+    """Before which stage: `staging` or `production`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        stage: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateGatesRequest: _TypeAlias = EvaluateGatesRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateGatesResponse(_message.Message):
+    """Response of EvaluateGates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> _gate_pb2.GateReport:
+        """What would become of them."""
+
+    def __init__(
+        self,
+        *,
+        report: _gate_pb2.GateReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateGatesResponse: _TypeAlias = EvaluateGatesResponse  # noqa: Y015
+
+@_typing.final
+class RequestTransitionRequest(_message.Message):
+    """Request of RequestTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
+    stage: _builtins.str
+    """Where to: `development`, `staging`, `production` or `archived`."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "reason", b"reason", "request_id", b"request_id", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestTransitionRequest: _TypeAlias = RequestTransitionRequest  # noqa: Y015
+
+@_typing.final
+class RequestTransitionResponse(_message.Message):
+    """Response of RequestTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition, with what becomes of its gates now."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestTransitionResponse: _TypeAlias = RequestTransitionResponse  # noqa: Y015
+
+@_typing.final
+class ApproveTransitionRequest(_message.Message):
+    """Request of ApproveTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/transitions/{16 hex digits}`."""
+    comment: _builtins.str
+    """For people, at most 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveTransitionRequest: _TypeAlias = ApproveTransitionRequest  # noqa: Y015
+
+@_typing.final
+class ApproveTransitionResponse(_message.Message):
+    """Response of ApproveTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition as it is now."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveTransitionResponse: _TypeAlias = ApproveTransitionResponse  # noqa: Y015
+
+@_typing.final
+class RejectTransitionRequest(_message.Message):
+    """Request of RejectTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/transitions/{16 hex digits}`."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectTransitionRequest: _TypeAlias = RejectTransitionRequest  # noqa: Y015
+
+@_typing.final
+class RejectTransitionResponse(_message.Message):
+    """Response of RejectTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition as it is now."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectTransitionResponse: _TypeAlias = RejectTransitionResponse  # noqa: Y015
+
+@_typing.final
+class CancelTransitionRequest(_message.Message):
+    """Request of CancelTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/transitions/{16 hex digits}`."""
+    reason: _builtins.str
+    """Why, at most 1,024 characters."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTransitionRequest: _TypeAlias = CancelTransitionRequest  # noqa: Y015
+
+@_typing.final
+class CancelTransitionResponse(_message.Message):
+    """Response of CancelTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition as it is now."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelTransitionResponse: _TypeAlias = CancelTransitionResponse  # noqa: Y015
+
+@_typing.final
+class CommitTransitionRequest(_message.Message):
+    """Request of CommitTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/transitions/{16 hex digits}`."""
+    request_id: _builtins.str
+    """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitTransitionRequest: _TypeAlias = CommitTransitionRequest  # noqa: Y015
+
+@_typing.final
+class CommitTransitionResponse(_message.Message):
+    """Response of CommitTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DISPLACED_VERSION_FIELD_NUMBER: _builtins.int
+    displaced_version: _builtins.str
+    """Name of the version that was moved out to make room; empty if none was."""
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition, committed, with the verdicts that let it through."""
+
+    @_builtins.property
+    def version(self) -> _registry_service_pb2.Version:
+        """The version where it stands now."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+        version: _registry_service_pb2.Version | None = ...,
+        displaced_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["displaced_version", b"displaced_version", "transition", b"transition", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommitTransitionResponse: _TypeAlias = CommitTransitionResponse  # noqa: Y015
+
+@_typing.final
+class GetTransitionRequest(_message.Message):
+    """Request of GetTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}/versions/{semver}/transitions/{16 hex digits}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTransitionRequest: _TypeAlias = GetTransitionRequest  # noqa: Y015
+
+@_typing.final
+class GetTransitionResponse(_message.Message):
+    """Response of GetTransition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def transition(self) -> _transition_pb2.Transition:
+        """The transition."""
+
+    def __init__(
+        self,
+        *,
+        transition: _transition_pb2.Transition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["transition", b"transition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTransitionResponse: _TypeAlias = GetTransitionResponse  # noqa: Y015
+
+@_typing.final
+class ListTransitionsRequest(_message.Message):
+    """Request of ListTransitions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """`namespaces/{namespace}`, or a model or a version in it by its name."""
+    page_size: _builtins.int
+    """Most entries to answer: default 50, maximum 1,000. A page may hold fewer and still not be last."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other field must be as it was then."""
+    stage: _builtins.str
+    """Only those to this stage."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_transition_pb2.TransitionState.ValueType]:
+        """Only those in one of these states; all if empty."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        states: _abc.Iterable[_transition_pb2.TransitionState.ValueType] | None = ...,
+        stage: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent", b"parent", "stage", b"stage", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTransitionsRequest: _TypeAlias = ListTransitionsRequest  # noqa: Y015
+
+@_typing.final
+class ListTransitionsResponse(_message.Message):
+    """Response of ListTransitions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSITIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def transitions(self) -> _containers.RepeatedCompositeFieldContainer[_transition_pb2.Transition]:
+        """The page, without the verdicts of gates."""
+
+    def __init__(
+        self,
+        *,
+        transitions: _abc.Iterable[_transition_pb2.Transition] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "transitions", b"transitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTransitionsResponse: _TypeAlias = ListTransitionsResponse  # noqa: Y015

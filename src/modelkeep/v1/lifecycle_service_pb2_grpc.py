@@ -50,6 +50,66 @@ class LifecycleServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.FromString,
                 _registered_method=True)
+        self.SetGatePolicy = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/SetGatePolicy',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyResponse.FromString,
+                _registered_method=True)
+        self.GetGatePolicy = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/GetGatePolicy',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyResponse.FromString,
+                _registered_method=True)
+        self.ListGatePolicies = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/ListGatePolicies',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesResponse.FromString,
+                _registered_method=True)
+        self.DeleteGatePolicy = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/DeleteGatePolicy',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyResponse.FromString,
+                _registered_method=True)
+        self.EvaluateGates = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/EvaluateGates',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesResponse.FromString,
+                _registered_method=True)
+        self.RequestTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/RequestTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionResponse.FromString,
+                _registered_method=True)
+        self.ApproveTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/ApproveTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionResponse.FromString,
+                _registered_method=True)
+        self.RejectTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/RejectTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionResponse.FromString,
+                _registered_method=True)
+        self.CancelTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/CancelTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionResponse.FromString,
+                _registered_method=True)
+        self.CommitTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/CommitTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionResponse.FromString,
+                _registered_method=True)
+        self.GetTransition = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/GetTransition',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionResponse.FromString,
+                _registered_method=True)
+        self.ListTransitions = channel.unary_unary(
+                '/modelkeep.v1.LifecycleService/ListTransitions',
+                request_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsResponse.FromString,
+                _registered_method=True)
 
 
 class LifecycleServiceServicer:
@@ -61,8 +121,11 @@ class LifecycleServiceServicer:
         The moves that exist: development to staging or archived; staging to production, development or
         archived; production to staging or archived; archived to development or staging.
         `production` holds one version of a model: the one that stood there is archived in the same
-        transaction and named in the answer.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+        transaction and named in the answer, unless a gate policy decides otherwise.
+        A move up to `staging` or `production` must meet the gates there, unless they are bypassed.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY, GATES_FAILED
+        with one violation for each gate that is not met, PRODUCTION_TAKEN), ABORTED (etag),
+        PERMISSION_DENIED (bypass_gates).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,6 +142,105 @@ class LifecycleServiceServicer:
 
     def GetStageHistory(self, request, context):
         """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetGatePolicy(self, request, context):
+        """Say which gates there are before a stage, in place of what was said before.
+        Errors: INVALID_ARGUMENT (each field by name; an `op` for a metric that gets better the other
+        way), NOT_FOUND (namespace, model), ABORTED (etag), PERMISSION_DENIED (a policy that replaces
+        the namespace's by somebody who may not set that).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetGatePolicy(self, request, context):
+        """Read a policy. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGatePolicies(self, request, context):
+        """List the policies of a namespace and of its models, or those that hold for a model: its own and
+        its namespace's. Errors: NOT_FOUND (namespace, model).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGatePolicy(self, request, context):
+        """Remove a policy. Errors: NOT_FOUND, ABORTED (etag).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateGates(self, request, context):
+        """Tell what would become of the gates before a stage now; nothing is changed.
+        Errors: INVALID_ARGUMENT (a stage without gates), NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestTransition(self, request, context):
+        """Ask for a sealed version to be moved to another stage.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY,
+        TRANSITION_OPEN: there is one for the same move already; it is named).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveTransition(self, request, context):
+        """Approve a transition that somebody else asked for; takes an earlier rejection back.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (FOUR_EYES: it is the caller's own, TRANSITION_COMMITTED,
+        TRANSITION_CANCELLED, TRANSITION_EXPIRED, TRANSITION_STALE), RESOURCE_EXHAUSTED (verdicts).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectTransition(self, request, context):
+        """Reject a transition, stating why; takes an earlier approval back. As long as one rejection
+        stands, nothing is committed. Errors: as those of ApproveTransition.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelTransition(self, request, context):
+        """Give up a transition: one's own, or any with the permission for it.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (as ApproveTransition, without FOUR_EYES).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitTransition(self, request, context):
+        """Make the move that was asked for. The gates are judged in the transaction that makes it, by rows
+        that are locked, and by the roles that the approvers have now.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (GATES_FAILED with one violation for each gate that is not
+        met, TRANSITION_REJECTED, TRANSITION_COMMITTED, TRANSITION_CANCELLED, TRANSITION_EXPIRED,
+        TRANSITION_STALE, PRODUCTION_TAKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTransition(self, request, context):
+        """Read a transition with the verdicts of its gates. Errors: NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTransitions(self, request, context):
+        """List transitions, the last one first. Errors: NOT_FOUND (namespace, model, version).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,6 +263,66 @@ def add_LifecycleServiceServicer_to_server(servicer, server):
                     servicer.GetStageHistory,
                     request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.SerializeToString,
+            ),
+            'SetGatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetGatePolicy,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyResponse.SerializeToString,
+            ),
+            'GetGatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGatePolicy,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyResponse.SerializeToString,
+            ),
+            'ListGatePolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGatePolicies,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesResponse.SerializeToString,
+            ),
+            'DeleteGatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGatePolicy,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyResponse.SerializeToString,
+            ),
+            'EvaluateGates': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateGates,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesResponse.SerializeToString,
+            ),
+            'RequestTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionResponse.SerializeToString,
+            ),
+            'ApproveTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionResponse.SerializeToString,
+            ),
+            'RejectTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionResponse.SerializeToString,
+            ),
+            'CancelTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionResponse.SerializeToString,
+            ),
+            'CommitTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionResponse.SerializeToString,
+            ),
+            'GetTransition': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTransition,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionResponse.SerializeToString,
+            ),
+            'ListTransitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTransitions,
+                    request_deserializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +407,330 @@ class LifecycleService:
             '/modelkeep.v1.LifecycleService/GetStageHistory',
             modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryRequest.SerializeToString,
             modelkeep_dot_v1_dot_lifecycle__service__pb2.GetStageHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetGatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/SetGatePolicy',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.SetGatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/GetGatePolicy',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetGatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGatePolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/ListGatePolicies',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ListGatePoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/DeleteGatePolicy',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.DeleteGatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateGates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/EvaluateGates',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.EvaluateGatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/RequestTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.RequestTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/ApproveTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ApproveTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/RejectTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.RejectTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/CancelTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.CancelTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/CommitTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.CommitTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTransition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/GetTransition',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.GetTransitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTransitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/modelkeep.v1.LifecycleService/ListTransitions',
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_lifecycle__service__pb2.ListTransitionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

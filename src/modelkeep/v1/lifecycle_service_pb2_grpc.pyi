@@ -38,8 +38,11 @@ class LifecycleServiceStub:
     The moves that exist: development to staging or archived; staging to production, development or
     archived; production to staging or archived; archived to development or staging.
     `production` holds one version of a model: the one that stood there is archived in the same
-    transaction and named in the answer.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+    transaction and named in the answer, unless a gate policy decides otherwise.
+    A move up to `staging` or `production` must meet the gates there, unless they are bypassed.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY, GATES_FAILED
+    with one violation for each gate that is not met, PRODUCTION_TAKEN), ABORTED (etag),
+    PERMISSION_DENIED (bypass_gates).
     """
     ReleaseVersion: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ReleaseVersionRequest, _lifecycle_service_pb2.ReleaseVersionResponse]
     """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
@@ -48,6 +51,53 @@ class LifecycleServiceStub:
     """
     GetStageHistory: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetStageHistoryRequest, _lifecycle_service_pb2.GetStageHistoryResponse]
     """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
+    SetGatePolicy: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.SetGatePolicyRequest, _lifecycle_service_pb2.SetGatePolicyResponse]
+    """Say which gates there are before a stage, in place of what was said before.
+    Errors: INVALID_ARGUMENT (each field by name; an `op` for a metric that gets better the other
+    way), NOT_FOUND (namespace, model), ABORTED (etag), PERMISSION_DENIED (a policy that replaces
+    the namespace's by somebody who may not set that).
+    """
+    GetGatePolicy: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetGatePolicyRequest, _lifecycle_service_pb2.GetGatePolicyResponse]
+    """Read a policy. Errors: NOT_FOUND."""
+    ListGatePolicies: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ListGatePoliciesRequest, _lifecycle_service_pb2.ListGatePoliciesResponse]
+    """List the policies of a namespace and of its models, or those that hold for a model: its own and
+    its namespace's. Errors: NOT_FOUND (namespace, model).
+    """
+    DeleteGatePolicy: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.DeleteGatePolicyRequest, _lifecycle_service_pb2.DeleteGatePolicyResponse]
+    """Remove a policy. Errors: NOT_FOUND, ABORTED (etag)."""
+    EvaluateGates: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.EvaluateGatesRequest, _lifecycle_service_pb2.EvaluateGatesResponse]
+    """Tell what would become of the gates before a stage now; nothing is changed.
+    Errors: INVALID_ARGUMENT (a stage without gates), NOT_FOUND.
+    """
+    RequestTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.RequestTransitionRequest, _lifecycle_service_pb2.RequestTransitionResponse]
+    """Ask for a sealed version to be moved to another stage.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY,
+    TRANSITION_OPEN: there is one for the same move already; it is named).
+    """
+    ApproveTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ApproveTransitionRequest, _lifecycle_service_pb2.ApproveTransitionResponse]
+    """Approve a transition that somebody else asked for; takes an earlier rejection back.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (FOUR_EYES: it is the caller's own, TRANSITION_COMMITTED,
+    TRANSITION_CANCELLED, TRANSITION_EXPIRED, TRANSITION_STALE), RESOURCE_EXHAUSTED (verdicts).
+    """
+    RejectTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.RejectTransitionRequest, _lifecycle_service_pb2.RejectTransitionResponse]
+    """Reject a transition, stating why; takes an earlier approval back. As long as one rejection
+    stands, nothing is committed. Errors: as those of ApproveTransition.
+    """
+    CancelTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.CancelTransitionRequest, _lifecycle_service_pb2.CancelTransitionResponse]
+    """Give up a transition: one's own, or any with the permission for it.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (as ApproveTransition, without FOUR_EYES).
+    """
+    CommitTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.CommitTransitionRequest, _lifecycle_service_pb2.CommitTransitionResponse]
+    """Make the move that was asked for. The gates are judged in the transaction that makes it, by rows
+    that are locked, and by the roles that the approvers have now.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (GATES_FAILED with one violation for each gate that is not
+    met, TRANSITION_REJECTED, TRANSITION_COMMITTED, TRANSITION_CANCELLED, TRANSITION_EXPIRED,
+    TRANSITION_STALE, PRODUCTION_TAKEN).
+    """
+    GetTransition: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetTransitionRequest, _lifecycle_service_pb2.GetTransitionResponse]
+    """Read a transition with the verdicts of its gates. Errors: NOT_FOUND."""
+    ListTransitions: _grpc.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ListTransitionsRequest, _lifecycle_service_pb2.ListTransitionsResponse]
+    """List transitions, the last one first. Errors: NOT_FOUND (namespace, model, version)."""
 
 @_typing.type_check_only
 class LifecycleServiceAsyncStub(LifecycleServiceStub):
@@ -59,8 +109,11 @@ class LifecycleServiceAsyncStub(LifecycleServiceStub):
     The moves that exist: development to staging or archived; staging to production, development or
     archived; production to staging or archived; archived to development or staging.
     `production` holds one version of a model: the one that stood there is archived in the same
-    transaction and named in the answer.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+    transaction and named in the answer, unless a gate policy decides otherwise.
+    A move up to `staging` or `production` must meet the gates there, unless they are bypassed.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY, GATES_FAILED
+    with one violation for each gate that is not met, PRODUCTION_TAKEN), ABORTED (etag),
+    PERMISSION_DENIED (bypass_gates).
     """
     ReleaseVersion: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ReleaseVersionRequest, _lifecycle_service_pb2.ReleaseVersionResponse]  # type: ignore[assignment]
     """Make a quarantined version ready again, stating why: somebody has looked at it and answers for
@@ -69,6 +122,53 @@ class LifecycleServiceAsyncStub(LifecycleServiceStub):
     """
     GetStageHistory: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetStageHistoryRequest, _lifecycle_service_pb2.GetStageHistoryResponse]  # type: ignore[assignment]
     """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
+    SetGatePolicy: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.SetGatePolicyRequest, _lifecycle_service_pb2.SetGatePolicyResponse]  # type: ignore[assignment]
+    """Say which gates there are before a stage, in place of what was said before.
+    Errors: INVALID_ARGUMENT (each field by name; an `op` for a metric that gets better the other
+    way), NOT_FOUND (namespace, model), ABORTED (etag), PERMISSION_DENIED (a policy that replaces
+    the namespace's by somebody who may not set that).
+    """
+    GetGatePolicy: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetGatePolicyRequest, _lifecycle_service_pb2.GetGatePolicyResponse]  # type: ignore[assignment]
+    """Read a policy. Errors: NOT_FOUND."""
+    ListGatePolicies: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ListGatePoliciesRequest, _lifecycle_service_pb2.ListGatePoliciesResponse]  # type: ignore[assignment]
+    """List the policies of a namespace and of its models, or those that hold for a model: its own and
+    its namespace's. Errors: NOT_FOUND (namespace, model).
+    """
+    DeleteGatePolicy: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.DeleteGatePolicyRequest, _lifecycle_service_pb2.DeleteGatePolicyResponse]  # type: ignore[assignment]
+    """Remove a policy. Errors: NOT_FOUND, ABORTED (etag)."""
+    EvaluateGates: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.EvaluateGatesRequest, _lifecycle_service_pb2.EvaluateGatesResponse]  # type: ignore[assignment]
+    """Tell what would become of the gates before a stage now; nothing is changed.
+    Errors: INVALID_ARGUMENT (a stage without gates), NOT_FOUND.
+    """
+    RequestTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.RequestTransitionRequest, _lifecycle_service_pb2.RequestTransitionResponse]  # type: ignore[assignment]
+    """Ask for a sealed version to be moved to another stage.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY,
+    TRANSITION_OPEN: there is one for the same move already; it is named).
+    """
+    ApproveTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ApproveTransitionRequest, _lifecycle_service_pb2.ApproveTransitionResponse]  # type: ignore[assignment]
+    """Approve a transition that somebody else asked for; takes an earlier rejection back.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (FOUR_EYES: it is the caller's own, TRANSITION_COMMITTED,
+    TRANSITION_CANCELLED, TRANSITION_EXPIRED, TRANSITION_STALE), RESOURCE_EXHAUSTED (verdicts).
+    """
+    RejectTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.RejectTransitionRequest, _lifecycle_service_pb2.RejectTransitionResponse]  # type: ignore[assignment]
+    """Reject a transition, stating why; takes an earlier approval back. As long as one rejection
+    stands, nothing is committed. Errors: as those of ApproveTransition.
+    """
+    CancelTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.CancelTransitionRequest, _lifecycle_service_pb2.CancelTransitionResponse]  # type: ignore[assignment]
+    """Give up a transition: one's own, or any with the permission for it.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (as ApproveTransition, without FOUR_EYES).
+    """
+    CommitTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.CommitTransitionRequest, _lifecycle_service_pb2.CommitTransitionResponse]  # type: ignore[assignment]
+    """Make the move that was asked for. The gates are judged in the transaction that makes it, by rows
+    that are locked, and by the roles that the approvers have now.
+    Errors: NOT_FOUND, FAILED_PRECONDITION (GATES_FAILED with one violation for each gate that is not
+    met, TRANSITION_REJECTED, TRANSITION_COMMITTED, TRANSITION_CANCELLED, TRANSITION_EXPIRED,
+    TRANSITION_STALE, PRODUCTION_TAKEN).
+    """
+    GetTransition: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.GetTransitionRequest, _lifecycle_service_pb2.GetTransitionResponse]  # type: ignore[assignment]
+    """Read a transition with the verdicts of its gates. Errors: NOT_FOUND."""
+    ListTransitions: _aio.UnaryUnaryMultiCallable[_lifecycle_service_pb2.ListTransitionsRequest, _lifecycle_service_pb2.ListTransitionsResponse]  # type: ignore[assignment]
+    """List transitions, the last one first. Errors: NOT_FOUND (namespace, model, version)."""
 
 class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Where versions stand in their life."""
@@ -83,8 +183,11 @@ class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
         The moves that exist: development to staging or archived; staging to production, development or
         archived; production to staging or archived; archived to development or staging.
         `production` holds one version of a model: the one that stood there is archived in the same
-        transaction and named in the answer.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY), ABORTED (etag).
+        transaction and named in the answer, unless a gate policy decides otherwise.
+        A move up to `staging` or `production` must meet the gates there, unless they are bypassed.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY, GATES_FAILED
+        with one violation for each gate that is not met, PRODUCTION_TAKEN), ABORTED (etag),
+        PERMISSION_DENIED (bypass_gates).
         """
 
     @_abc_1.abstractmethod
@@ -105,5 +208,124 @@ class LifecycleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lifecycle_service_pb2.GetStageHistoryResponse, _abc.Awaitable[_lifecycle_service_pb2.GetStageHistoryResponse]]:
         """Tell where a model's versions stood, the newest first. Errors: NOT_FOUND (model)."""
+
+    @_abc_1.abstractmethod
+    def SetGatePolicy(
+        self,
+        request: _lifecycle_service_pb2.SetGatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.SetGatePolicyResponse, _abc.Awaitable[_lifecycle_service_pb2.SetGatePolicyResponse]]:
+        """Say which gates there are before a stage, in place of what was said before.
+        Errors: INVALID_ARGUMENT (each field by name; an `op` for a metric that gets better the other
+        way), NOT_FOUND (namespace, model), ABORTED (etag), PERMISSION_DENIED (a policy that replaces
+        the namespace's by somebody who may not set that).
+        """
+
+    @_abc_1.abstractmethod
+    def GetGatePolicy(
+        self,
+        request: _lifecycle_service_pb2.GetGatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.GetGatePolicyResponse, _abc.Awaitable[_lifecycle_service_pb2.GetGatePolicyResponse]]:
+        """Read a policy. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListGatePolicies(
+        self,
+        request: _lifecycle_service_pb2.ListGatePoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.ListGatePoliciesResponse, _abc.Awaitable[_lifecycle_service_pb2.ListGatePoliciesResponse]]:
+        """List the policies of a namespace and of its models, or those that hold for a model: its own and
+        its namespace's. Errors: NOT_FOUND (namespace, model).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteGatePolicy(
+        self,
+        request: _lifecycle_service_pb2.DeleteGatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.DeleteGatePolicyResponse, _abc.Awaitable[_lifecycle_service_pb2.DeleteGatePolicyResponse]]:
+        """Remove a policy. Errors: NOT_FOUND, ABORTED (etag)."""
+
+    @_abc_1.abstractmethod
+    def EvaluateGates(
+        self,
+        request: _lifecycle_service_pb2.EvaluateGatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.EvaluateGatesResponse, _abc.Awaitable[_lifecycle_service_pb2.EvaluateGatesResponse]]:
+        """Tell what would become of the gates before a stage now; nothing is changed.
+        Errors: INVALID_ARGUMENT (a stage without gates), NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestTransition(
+        self,
+        request: _lifecycle_service_pb2.RequestTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.RequestTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.RequestTransitionResponse]]:
+        """Ask for a sealed version to be moved to another stage.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (STAGE_MOVE_NOT_ALLOWED, VERSION_NOT_READY,
+        TRANSITION_OPEN: there is one for the same move already; it is named).
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveTransition(
+        self,
+        request: _lifecycle_service_pb2.ApproveTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.ApproveTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.ApproveTransitionResponse]]:
+        """Approve a transition that somebody else asked for; takes an earlier rejection back.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (FOUR_EYES: it is the caller's own, TRANSITION_COMMITTED,
+        TRANSITION_CANCELLED, TRANSITION_EXPIRED, TRANSITION_STALE), RESOURCE_EXHAUSTED (verdicts).
+        """
+
+    @_abc_1.abstractmethod
+    def RejectTransition(
+        self,
+        request: _lifecycle_service_pb2.RejectTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.RejectTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.RejectTransitionResponse]]:
+        """Reject a transition, stating why; takes an earlier approval back. As long as one rejection
+        stands, nothing is committed. Errors: as those of ApproveTransition.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelTransition(
+        self,
+        request: _lifecycle_service_pb2.CancelTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.CancelTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.CancelTransitionResponse]]:
+        """Give up a transition: one's own, or any with the permission for it.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (as ApproveTransition, without FOUR_EYES).
+        """
+
+    @_abc_1.abstractmethod
+    def CommitTransition(
+        self,
+        request: _lifecycle_service_pb2.CommitTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.CommitTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.CommitTransitionResponse]]:
+        """Make the move that was asked for. The gates are judged in the transaction that makes it, by rows
+        that are locked, and by the roles that the approvers have now.
+        Errors: NOT_FOUND, FAILED_PRECONDITION (GATES_FAILED with one violation for each gate that is not
+        met, TRANSITION_REJECTED, TRANSITION_COMMITTED, TRANSITION_CANCELLED, TRANSITION_EXPIRED,
+        TRANSITION_STALE, PRODUCTION_TAKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def GetTransition(
+        self,
+        request: _lifecycle_service_pb2.GetTransitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.GetTransitionResponse, _abc.Awaitable[_lifecycle_service_pb2.GetTransitionResponse]]:
+        """Read a transition with the verdicts of its gates. Errors: NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListTransitions(
+        self,
+        request: _lifecycle_service_pb2.ListTransitionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lifecycle_service_pb2.ListTransitionsResponse, _abc.Awaitable[_lifecycle_service_pb2.ListTransitionsResponse]]:
+        """List transitions, the last one first. Errors: NOT_FOUND (namespace, model, version)."""
 
 def add_LifecycleServiceServicer_to_server(servicer: LifecycleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
