@@ -35,6 +35,12 @@ from modelkeep.client.comparison_records import (
     SignificanceTest,
     UnmatchedVersion,
 )
+from modelkeep.client.compliance_records import (
+    ComplianceEntry,
+    ComplianceFinding,
+    ComplianceReport,
+    RiskTier,
+)
 from modelkeep.client.credentials import Credentials, token_in
 from modelkeep.client.deployment_records import (
     Deployment,
@@ -99,6 +105,16 @@ from modelkeep.client.file_facts import (
 )
 from modelkeep.client.folder_signatures import check_folder
 from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
+from modelkeep.client.judgement_records import (
+    CandidateOutcome,
+    ConsideredCandidate,
+    EvaluationPlan,
+    MetricTolerance,
+    Recommendation,
+    RegressionCheck,
+    RegressionOutcome,
+    RegressionReport,
+)
 from modelkeep.client.lineage import (
     Lineage,
     LineageDirection,
@@ -110,6 +126,7 @@ from modelkeep.client.lineage import (
 from modelkeep.client.lineage import parse_node as parse_lineage_node
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
+from modelkeep.client.prompts import render_prompt
 from modelkeep.client.push import DEFAULT_STREAMS
 from modelkeep.client.records import (
     Alias,
@@ -194,6 +211,7 @@ __all__ = [
     "BaseRelation",
     "BlobOutcome",
     "Bump",
+    "CandidateOutcome",
     "Capabilities",
     "Change",
     "CheckedSignature",
@@ -202,7 +220,11 @@ __all__ = [
     "ComparedMetric",
     "Comparison",
     "ComparisonVerdict",
+    "ComplianceEntry",
+    "ComplianceFinding",
+    "ComplianceReport",
     "Conflict",
+    "ConsideredCandidate",
     "Count",
     "Credentials",
     "DataLoss",
@@ -222,6 +244,7 @@ __all__ = [
     "Evaluation",
     "EvaluationDataset",
     "EvaluationMetric",
+    "EvaluationPlan",
     "EvaluationReport",
     "Event",
     "EventFilter",
@@ -248,6 +271,7 @@ __all__ = [
     "LineageNode",
     "MetricChange",
     "MetricDirection",
+    "MetricTolerance",
     "Model",
     "ModelKind",
     "ModelSpec",
@@ -265,12 +289,17 @@ __all__ = [
     "PromptTool",
     "PullResult",
     "PushResult",
+    "Recommendation",
     "RecordedDeployment",
     "Ref",
     "Refused",
     "Registry",
     "RegistryError",
+    "RegressionCheck",
+    "RegressionOutcome",
+    "RegressionReport",
     "Reuse",
+    "RiskTier",
     "RollbackMove",
     "RollbackOutcome",
     "Sampling",
@@ -315,6 +344,7 @@ __all__ = [
     "parse_ref",
     "read_audit_checkpoints",
     "read_prompt_file",
+    "render_prompt",
     "token_in",
     "verify_audit_lines",
 ]

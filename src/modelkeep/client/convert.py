@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from google.protobuf import message, timestamp_pb2
 
-from modelkeep.client import facts_convert, records, spec_convert, specs
+from modelkeep.client import compliance_records, facts_convert, records, spec_convert, specs
 from modelkeep.v1 import artifact_service_pb2 as artifact_pb
+from modelkeep.v1 import compliance_pb2 as compliance_pb
 from modelkeep.v1 import registry_service_pb2 as registry_pb
 
 _Enum = TypeVar("_Enum", bound=enum.StrEnum)
@@ -82,7 +83,23 @@ def model_from_wire(wire: registry_pb.Model) -> records.Model:
         deleted_at=instant_from_wire(wire, "delete_time"),
         last_ordinal=wire.last_ordinal,
         etag=wire.etag,
+        risk_tier=risk_tier_from_wire(wire.risk_tier),
+        revalidation_days=wire.revalidation_days,
     )
+
+
+def risk_tier_from_wire(number: int) -> compliance_records.RiskTier:
+    """The risk tier of that number; UNSPECIFIED for one a newer server invented."""
+    words: dict[int, str] = {
+        value: name.removeprefix("RISK_TIER_") for name, value in compliance_pb.RiskTier.items()
+    }
+    known = {member.value: member for member in compliance_records.RiskTier}
+    return known.get(words.get(number, "").lower(), compliance_records.RiskTier.UNSPECIFIED)
+
+
+def risk_tier_to_wire(tier: compliance_records.RiskTier) -> compliance_pb.RiskTier.ValueType:
+    """The wire's number of a risk tier."""
+    return compliance_pb.RiskTier.Value(f"RISK_TIER_{tier.upper()}")
 
 
 def kind_to_wire(kind: records.ModelKind) -> registry_pb.ModelKind.ValueType:

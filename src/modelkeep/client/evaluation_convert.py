@@ -32,7 +32,7 @@ def _metric_to_wire(metric: evaluation_records.EvaluationMetric) -> pb.Evaluatio
         name=metric.name,
         value=metric.value,
         slice=metric.slice,
-        direction=_direction_to_wire(metric.direction),
+        direction=direction_to_wire(metric.direction),
         unit=metric.unit,
         sample_count=metric.sample_count,
         standard_error=metric.standard_error,
@@ -47,7 +47,7 @@ def score_set_to_wire(scores: evaluation_records.ScoreSet) -> pb.ScoreSet:
     """Scores of single examples."""
     return pb.ScoreSet(
         metric=scores.metric,
-        direction=_direction_to_wire(scores.direction),
+        direction=direction_to_wire(scores.direction),
         slice=scores.slice,
         unit=scores.unit,
         example_ids=scores.scores.keys(),
@@ -55,22 +55,24 @@ def score_set_to_wire(scores: evaluation_records.ScoreSet) -> pb.ScoreSet:
     )
 
 
-def _direction_to_wire(
+def direction_to_wire(
     direction: evaluation_records.MetricDirection,
 ) -> pb.MetricDirection.ValueType:
+    """The wire's number of a direction."""
     return pb.MetricDirection.Value(f"METRIC_DIRECTION_{direction.upper()}")
 
 
-def _member(kind: type[_Enum], numbered: Any, number: int, prefix: str) -> _Enum:
+def member(kind: type[_Enum], numbered: Any, number: int, prefix: str) -> _Enum:
     """The member of that number; UNSPECIFIED for one a newer server invented."""
     words = {value: name.removeprefix(prefix).lower() for name, value in numbered.items()}
     known = {member.value: member for member in kind}
     return known.get(words.get(number, ""), known["unspecified"])
 
 
-def _direction(number: int) -> evaluation_records.MetricDirection:
+def direction_from_wire(number: int) -> evaluation_records.MetricDirection:
+    """The direction of that number."""
     kind = evaluation_records.MetricDirection
-    return _member(kind, pb.MetricDirection, number, "METRIC_DIRECTION_")
+    return member(kind, pb.MetricDirection, number, "METRIC_DIRECTION_")
 
 
 def evaluation_from_wire(wire: pb.Evaluation) -> evaluation_records.Evaluation:
@@ -98,7 +100,7 @@ def _metric_from_wire(wire: pb.EvaluationMetric) -> evaluation_records.Evaluatio
     return evaluation_records.EvaluationMetric(
         name=wire.name,
         value=wire.value,
-        direction=_direction(wire.direction),
+        direction=direction_from_wire(wire.direction),
         slice=wire.slice,
         unit=wire.unit,
         sample_count=_stated(wire, "sample_count"),
@@ -136,23 +138,24 @@ def _compared(wire: pb.ComparedMetric) -> comparison_records.ComparedMetric:
         suite=wire.suite,
         name=wire.name,
         slice=wire.slice,
-        direction=_direction(wire.direction),
+        direction=direction_from_wire(wire.direction),
         unit=wire.unit,
-        baseline=_figure(wire, "baseline"),
-        candidates=tuple(map(_candidate, wire.candidates)),
+        baseline=figure_from_wire(wire, "baseline"),
+        candidates=tuple(map(candidate_from_wire, wire.candidates)),
     )
 
 
-def _candidate(wire: pb.ComparedCandidate) -> comparison_records.ComparedCandidate:
+def candidate_from_wire(wire: pb.ComparedCandidate) -> comparison_records.ComparedCandidate:
+    """A figure against the baseline's."""
     verdicts = comparison_records.ComparisonVerdict
     tests = comparison_records.SignificanceTest
     return comparison_records.ComparedCandidate(
         version=refs.from_name(wire.version),
-        verdict=_member(verdicts, pb.ComparisonVerdict, wire.verdict, "COMPARISON_VERDICT_"),
-        figure=_figure(wire, "figure"),
+        verdict=member(verdicts, pb.ComparisonVerdict, wire.verdict, "COMPARISON_VERDICT_"),
+        figure=figure_from_wire(wire, "figure"),
         delta=_stated(wire, "delta"),
         delta_standard_error=_stated(wire, "delta_standard_error"),
-        test=_member(tests, pb.SignificanceTest, wire.test, "SIGNIFICANCE_TEST_"),
+        test=member(tests, pb.SignificanceTest, wire.test, "SIGNIFICANCE_TEST_"),
         statistic=_stated(wire, "statistic"),
         degrees_of_freedom=_stated(wire, "degrees_of_freedom"),
         p_value=_stated(wire, "p_value"),
@@ -161,7 +164,8 @@ def _candidate(wire: pb.ComparedCandidate) -> comparison_records.ComparedCandida
     )
 
 
-def _figure(owner: Any, field: str) -> comparison_records.ComparedFigure | None:
+def figure_from_wire(owner: Any, field: str) -> comparison_records.ComparedFigure | None:
+    """The figure in that field, or None if it is not set."""
     if not owner.HasField(field):
         return None
     wire = getattr(owner, field)

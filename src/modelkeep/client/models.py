@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from modelkeep.client import calls, connection, convert, records, refs
+from modelkeep.client import calls, compliance_records, connection, convert, records, refs
 from modelkeep.v1 import registry_service_pb2 as pb
 
 
@@ -65,18 +65,40 @@ class ModelCalls(connection.Connection):
         owner: str | None = None,
         description: str | None = None,
         labels: Mapping[str, str] | None = None,
+        risk_tier: compliance_records.RiskTier | None = None,
+        revalidation_days: int | None = None,
         etag: str = "",
     ) -> records.Model:
-        """Change what is given; with an `etag`, only if nobody changed it since (Conflict)."""
+        """Change what is given; with an `etag`, only if nobody changed it since (Conflict).
+
+        Args:
+            model: `acme/voice`.
+            owner: who answers for it.
+            description: what it is for.
+            labels: all its labels.
+            risk_tier: how much harm it can do if it is wrong.
+            revalidation_days: days between evaluations; 0 for those of the tier.
+            etag: of the model as it was read.
+        """
         request = pb.UpdateModelRequest(
             model=pb.Model(
                 name=refs.parse_model(model).model_name,
                 owner=owner or "",
                 description=description or "",
                 labels=dict(labels or {}),
+                risk_tier=convert.risk_tier_to_wire(
+                    risk_tier or compliance_records.RiskTier.UNSPECIFIED
+                ),
+                revalidation_days=revalidation_days or 0,
                 etag=etag,
             ),
-            update_mask=connection.mask(owner=owner, description=description, labels=labels),
+            update_mask=connection.mask(
+                owner=owner,
+                description=description,
+                labels=labels,
+                risk_tier=risk_tier,
+                revalidation_days=revalidation_days,
+            ),
             request_id=calls.new_request_id(),
         )
         response = await self._call(self._registry.UpdateModel, request)

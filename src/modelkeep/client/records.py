@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from modelkeep.client import file_facts, refs, specs
+from modelkeep.client import compliance_records, file_facts, refs, specs
 
 
 class ModelKind(enum.StrEnum):
@@ -123,6 +123,8 @@ class Model:
     deleted_at: datetime | None
     last_ordinal: int
     etag: str
+    risk_tier: compliance_records.RiskTier = compliance_records.RiskTier.UNSPECIFIED
+    revalidation_days: int = 0
 
     @property
     def ref(self) -> str:

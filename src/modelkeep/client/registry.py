@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 from modelkeep.client import (
-    audit_calls,
     batch_calls,
     blobs,
+    compliance,
     deployments,
     environments,
     evaluations,
@@ -15,6 +15,7 @@ from modelkeep.client import (
     exchanges,
     files,
     histories,
+    judgements,
     lineage,
     models,
     namespaces,
@@ -60,7 +61,8 @@ class Registry(
     transfer_calls.TransferCalls,
     events.EventCalls,
     webhooks.WebhookCalls,
-    audit_calls.AuditCalls,
+    judgements.JudgementCalls,
+    compliance.ComplianceCalls,
     signatures.SignatureCalls,
     trusting.TrustCalls,
     provenance.ProvenanceCalls,

@@ -103,6 +103,6 @@ def _limit(before: evaluations.Metric, against: comparison.Candidate, tolerance:
     allowed = tolerance.allowed(before.value)
     if not math.isfinite(allowed) or not allowed:
         return ""
-    part = f", {tolerance.tolerance:.4g} of it" if tolerance.is_relative else ""
+    part = f" ({tolerance.tolerance * 100:.4g} %)" if tolerance.is_relative else ""
     what = "at most" if is_beyond(before, against, tolerance) else "up to"
     return f"; {what} {phrases.amount(allowed, before.unit)}{part} is tolerated"

@@ -33,7 +33,9 @@ _ORDER = "less_score, on_time, less_weight, less_days, less_missing, namespace, 
 _TOTALS = ("versions", "found", "overdue", "never")
 
 NOW = "SELECT now()"
-_APPROVED = "false"
+_APPROVED = """EXISTS (SELECT FROM transition t
+            JOIN transition_verdict w ON w.transition_id = t.transition_id AND w.approved
+            WHERE t.assignment_id = r.assignment_id)"""
 # A node of a version has the digest of its id as its key (domain/lineage.py), which is indexed.
 _NODE = """(SELECT node_id FROM lineage_node l WHERE l.namespace_id = v.namespace_id
     AND l.key = sha256(convert_to('version' || E'\\n' || v.version_id, 'UTF8')))"""
@@ -43,7 +45,7 @@ def _page(scope: str) -> str:
     """The statement for a scope: a condition on `o.namespace_id`."""
     return f"""
 WITH standing AS (
-    SELECT o.version_id, o.stage FROM stage_assignment o
+    SELECT o.version_id, o.stage, o.assignment_id FROM stage_assignment o
     WHERE {scope} AND o.stage IN ('staging', 'production') AND ($2 = '' OR o.stage = $2)
     AND coalesce(o.valid_to, 'infinity') > $1 AND o.valid_from <= $1
 ), deployed AS (
@@ -51,7 +53,7 @@ WITH standing AS (
     WHERE {scope} AND coalesce(o.ended_at, 'infinity') > $1 AND o.started_at <= $1
     GROUP BY o.version_id
 ), relied AS (
-    SELECT version_id, s.stage, coalesce(d.places, 0) AS places
+    SELECT version_id, s.stage, s.assignment_id, coalesce(d.places, 0) AS places
     FROM standing s FULL JOIN deployed d USING (version_id)
     WHERE $2 = '' OR s.stage IS NOT NULL
 ), subject AS (
