@@ -182,12 +182,12 @@ class Failing:
 
     judged: list[str]
 
-    async def __call__(self, connection: Any, stored: Any, target_stage: str) -> gates.Report:
-        self.judged.append(f"{stored.version.name.version} to {target_stage}")
+    async def __call__(self, connection: Any, move: gating.Move) -> gates.Report:
+        self.judged.append(f"{move.stored.version.name.version} to {move.target}")
         gate = gates.Signed()
         verdict = gates.Verdict(gate, passed=False, sentence="it is not signed")
         now = await connection.fetchval("SELECT clock_timestamp()")
-        return gates.Report(target_stage, (verdict,), now)
+        return gates.Report(move.target, (verdict,), now)
 
 
 async def test_gates_are_asked_and_bypassed_loudly(
@@ -195,7 +195,7 @@ async def test_gates_are_asked_and_bypassed_loudly(
 ) -> None:
     place, (_, _, bad) = await three(stubs)
     failing = Failing([])
-    monkeypatch.setattr(gating, "judge", failing)
+    monkeypatch.setattr(gating, "judge_move", failing)
     refused = await wire.failing(place.roll_back())
     assert (refused.code, refused.reason) == (
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -210,7 +210,7 @@ async def test_gates_are_asked_and_bypassed_loudly(
     told = await deploying.events(stubs, place.model.split("/")[1])
     (loud,) = [event for event in told if event.action == "gates.bypassed"]
     assert loud.resource == answer.deployment.version
-    assert list(loud.after["failed_gates"]) == ["it is not signed"]
+    assert list(loud.after["failed"]) == ["signed: it is not signed"]
     assert (loud.after["reason"], loud.after["stage"]) == ("it burns", "production")
 
 

@@ -113,14 +113,3 @@ def nothing_good(
         reason="NO_GOOD_VERSION",
         deployment=bad.name,
     )
-
-
-def gates_failed(version: names.VersionName, stage: str, sentences: Sequence[str]) -> Exception:
-    """That gates forbid the move that the rollback needs."""
-    return errors.FailedPrecondition(
-        f"{version} cannot go back to {stage}: {'; '.join(sentences)}. "
-        "Somebody who may bypass gates can roll back all the same",
-        reason="GATES_FAILED",
-        stage=stage,
-        failed=len(sentences),
-    )

@@ -225,7 +225,7 @@ def _promotion(sheet: sheets.Sheet) -> list[str]:
         ("Requested by", code(one.requester)),
     ]
     if not one.transition:
-        rows.append(("Gates and approvals", "none: it was moved straight"))
+        rows.append(("Approvals", "none: it was moved straight"))
     said = [
         (
             code(a.approver),

@@ -1,17 +1,28 @@
 """Use case: going back to the last known good version in an environment."""
 
+import dataclasses
 import functools
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import deployments, errors, events, names, rollbacks, stages, versions
-from modelkeep.service import changes, gating
+from modelkeep.domain import (
+    deployments,
+    errors,
+    events,
+    gate_policies,
+    gates,
+    names,
+    rollbacks,
+    stages,
+    versions,
+)
+from modelkeep.service import changes, committing, gating, staging
 from modelkeep.service import deployments as recording
 from modelkeep.storage import database
 from modelkeep.storage import deployments as rows
 from modelkeep.storage import environments as environment_rows
+from modelkeep.storage import gates as gate_rows
 from modelkeep.storage import models as model_rows
-from modelkeep.storage import stages as stage_rows
 from modelkeep.storage import versions as version_rows
 
 
@@ -82,11 +93,12 @@ async def _roll_back(order: rollbacks.Order, change: changes.Change) -> rollback
     good = await version_rows.lock_by_id(connection, last.version_id)
     versions.require_state(good.version, versions.VersionState.READY, "deployed again")
     stage = rollbacks.stage_to_return_to(good.version, last.deployment, environment.environment)
-    bypassed = await _judge(order, good, stage, change)
-    moves = await _move_up(order, good, stage, change)
+    report = await _judge(order, good, stage, change)
+    moves = await _move_up(order, good, stage, report, change)
     good = await version_rows.lock_by_id(connection, last.version_id)
     begun, ended = await _swap(order, place, (bad, good), change)
     moves += await _retire(order, bad, change)
+    bypassed = tuple(one.sentence for one in report.failed) if report else ()
     _tell(order, (begun, ended), bypassed, change)
     return rollbacks.Outcome(begun, ended, tuple(moves), bypassed)
 
@@ -112,40 +124,58 @@ async def _bad(order: rollbacks.Order, place: rows.Place, change: changes.Change
 
 async def _judge(
     order: rollbacks.Order, good: version_rows.Stored, stage: str, change: changes.Change
-) -> tuple[str, ...]:
-    """What gates say that fail, and are bypassed; none are asked where the stage stays."""
+) -> gates.Report | None:
+    """What becomes of the gates before the stage; None where the version need not move.
+
+    Approvals are not asked for again: the version stood in that stage before.
+    """
     if stage == good.version.stage:
-        return ()
-    report = await gating.judge(change.connection, good, stage)
-    if report.passed:
-        return ()
-    sentences = tuple(one.sentence for one in report.failed)
-    if not order.bypass_gates:
-        raise rollbacks.gates_failed(good.version.name, stage, sentences)
-    name = good.version.name
+        return None
+    place = gating.place_of(good)
+    found = await gate_rows.find_effective(change.connection, place, stage, hold=True)
+    judged = await gating.judge_move(change.connection, gating.Move(good, stage, found))
+    known = tuple(one for one in judged.verdicts if not one.is_pending)
+    report = dataclasses.replace(judged, verdicts=known)
+    if report.failed and order.bypass_gates:
+        name = good.version.name
+        change.record(name.namespace, _bypassed(order, name, report))
+    else:
+        gating.require_passed(good.version.name, report)
+    return report
+
+
+def _bypassed(
+    order: rollbacks.Order, name: names.VersionName, report: gates.Report
+) -> events.Event:
+    """What nobody should overlook in the log."""
     after: events.Fields = {
-        "stage": stage,
+        "stage": report.stage,
         "environment": str(order.environment),
-        "failed_gates": list(sentences),
         "reason": order.reason,
+        "failed": [f"{one.gate.kind}: {one.sentence}" for one in report.failed],
+        "gates": committing.told(report),
     }
-    change.record(name.namespace, events.Event("gates.bypassed", name, None, after))
-    return sentences
+    return events.Event("gates.bypassed", name, None, after)
 
 
 async def _move_up(
-    order: rollbacks.Order, good: version_rows.Stored, stage: str, change: changes.Change
+    order: rollbacks.Order,
+    good: version_rows.Stored,
+    stage: str,
+    report: gates.Report | None,
+    change: changes.Change,
 ) -> list[rollbacks.StageChange]:
     """Bring the good version where it runs from; whatever stands in production makes room."""
-    if stage == good.version.stage:
+    name, origin = good.version.name, good.version.stage
+    if stage == origin:
         return []
-    moves = []
-    if stage == stages.PRODUCTION:
-        holder = await stage_rows.find_holder(change.connection, good.model_id, stage)
-        if holder is not None:
-            moves.append(await _move(order, holder, stages.ARCHIVED, change))
-    moves.append(await _move(order, good.version_id, stage, change))
-    return moves
+    wanted = rollbacks.move_of(stage, order.environment, order.reason)
+    made = await staging.move(change, good, wanted, gate_policies.Displaced.ARCHIVE, report)
+    moved = [rollbacks.StageChange(name, origin, stage)]
+    if not made.move.displaced:
+        return moved
+    displaced = names.VersionName.parse(made.move.displaced)
+    return [rollbacks.StageChange(displaced, stages.PRODUCTION, stages.ARCHIVED), *moved]
 
 
 async def _swap(
@@ -184,22 +214,13 @@ async def _retire(
 ) -> list[rollbacks.StageChange]:
     """Archive the version that was taken back, unless it still runs somewhere."""
     stored = await version_rows.lock_by_id(change.connection, bad.version_id)
-    gone = stored.version.state in versions.GONE or stored.version.stage == stages.ARCHIVED
+    version = stored.version
+    gone = version.state in versions.GONE or version.stage == stages.ARCHIVED
     if gone or await rows.find_active(change.connection, bad.version_id):
         return []
-    return [await _move(order, bad.version_id, stages.ARCHIVED, change)]
-
-
-async def _move(
-    order: rollbacks.Order, version_id: int, stage: str, change: changes.Change
-) -> rollbacks.StageChange:
-    stored = await version_rows.lock_by_id(change.connection, version_id)
-    move = rollbacks.move_of(stage, order.environment, order.reason)
-    await stage_rows.move(change.connection, stored, move, change.caller.principal)
-    name, origin = stored.version.name, stored.version.stage
-    before, after = {"stage": origin}, {"stage": stage, "reason": move.reason}
-    change.record(name.namespace, events.Event("stage.set", name, before, after))
-    return rollbacks.StageChange(name, origin, stage)
+    wanted = rollbacks.move_of(stages.ARCHIVED, order.environment, order.reason)
+    await staging.move(change, stored, wanted, gate_policies.Displaced.ARCHIVE, None)
+    return [rollbacks.StageChange(version.name, version.stage, stages.ARCHIVED)]
 
 
 def _tell(

@@ -8,22 +8,19 @@ from modelkeep.authz import policy
 from modelkeep.domain import (
     errors,
     evaluations,
-    histories,
     lineage,
     names,
     pages,
     refs,
     sheet_markdown,
     sheets,
-    stages,
     versions,
 )
 from modelkeep.domain import sheet_sections as sections
-from modelkeep.service import sheet_places
+from modelkeep.service import sheet_places, sheet_promotions, sheet_signatures
 from modelkeep.storage import codec, database, resolving
 from modelkeep.storage import evaluations as evaluation_rows
 from modelkeep.storage import facts as fact_rows
-from modelkeep.storage import histories as history_rows
 from modelkeep.storage import lineage as lineage_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
@@ -97,10 +94,10 @@ async def _sheet(
         source=sections.source(content),
         reported_metrics=sections.reported(content, most),
         evaluations=await _evaluations(connection, stored, most),
-        promotion=await _promotion(connection, stored),
+        promotion=await sheet_promotions.promotion(connection, stored),
         limitations=sections.limitations(version),
         lineage=await _origins(connection, stored, most),
-        signatures=sheets.Listed(),
+        signatures=await sheet_signatures.listed(connection, stored, most),
         fetch=_fetch(version),
         deployments=await sheet_places.running(connection, stored, most),
     )
@@ -128,23 +125,6 @@ async def _evaluations(
     found.sort(key=lambda one: (one.run_at, one.name), reverse=True)
     found.sort(key=lambda one: (one.dataset, one.suite))
     return sheets.listed(found, most)
-
-
-async def _promotion(
-    connection: database.Connection, stored: version_rows.Stored
-) -> sheets.Promotion | None:
-    """How it came to the stage where it stands."""
-    version = stored.version
-    page = await history_rows.list_stages(
-        connection,
-        stored.model_id,
-        histories.Filter(stage=version.stage, version=version.name.version),
-        pages.PageRequest(1),
-    )
-    if version.stage == stages.DEVELOPMENT or not page.entries:
-        return None
-    (_, move), *_ = page.entries
-    return sheets.Promotion(version.stage, move.actor, move.begun_at, move.reason)
 
 
 async def _origins(
