@@ -136,11 +136,11 @@ def require_chain(bundle: bundles.Bundle, anchors: Anchors, at: datetime.datetim
     )
     try:
         verifier.verify(leaf, [*anchors.intermediates, *others])
-        _require_may_sign(leaf)
     except verification.VerificationError as error:
         raise faults.Fault(_plain(error, leaf, at)) from None
     except (ValueError, exceptions.UnsupportedAlgorithm):
         raise faults.Fault("the chain of the certificate is malformed") from None
+    _require_may_sign(leaf)
 
 
 def _plain(
