@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import pytest
 from support import wire
 
 from modelkeep import app
 from modelkeep import config as configuration
 from modelkeep.client import bearing
+from modelkeep.service import access
 from modelkeep.v1 import access_service_pb2 as pb
 
 REGISTRY = "namespaces/_registry"
@@ -31,6 +33,7 @@ class Closed:
     channel: grpc.aio.Channel
     admin_token: str
     admin: wire.Stubs
+    deciding: access.Access
 
     def with_token(self, text: str) -> wire.Stubs:
         """Stubs that present this with each call; '' for nothing."""
@@ -51,6 +54,10 @@ class Closed:
         made = await self.admin.access.CreateRoleBinding(request)
         return str(made.binding.name)
 
+    async def flush(self) -> None:
+        """Have the server write down which tokens were used."""
+        await self.deciding.tokens.flush()
+
     async def somebody(self, principal: str, *given: tuple[Any, ...]) -> wire.Stubs:
         """Stubs of somebody who was given (role, resource) each."""
         for role, *rest in given:
@@ -63,6 +70,10 @@ async def running(config: configuration.Config) -> AsyncIterator[Closed]:
     """A closed server with this configuration."""
     token = await app.make_admin(config.database_url, OWNER, break_glass=False)
     shut = dataclasses.replace(config, anonymous_role="")
-    async with app.running(shut) as endpoint, grpc.aio.insecure_channel(endpoint) as channel:
-        borne = bearing.BearingChannel(channel, lambda: f"Bearer {token}")
-        yield Closed(endpoint, channel, token, wire.Stubs.over(borne))
+    kept: list[access.Access] = []
+    with pytest.MonkeyPatch.context() as patch:
+        make = app._open_access
+        patch.setattr(app, "_open_access", lambda *of: kept.append(make(*of)) or kept[0])
+        async with app.running(shut) as endpoint, grpc.aio.insecure_channel(endpoint) as channel:
+            borne = bearing.BearingChannel(channel, lambda: f"Bearer {token}")
+            yield Closed(endpoint, channel, token, wire.Stubs.over(borne), kept[0])

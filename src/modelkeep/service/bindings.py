@@ -32,6 +32,10 @@ class Bindings:
         """What the principal and the groups were given."""
         return await self._known.get((principal, groups))
 
+    def forget(self) -> None:
+        """Look up again what was given."""
+        self._known.forget_all()
+
     async def create(
         self, caller: callers.Caller, once: changes.Once, fields: access.BindingFields
     ) -> access.Binding:

@@ -51,11 +51,15 @@ class Models:
         *,
         deleted: bool,
     ) -> pages.Page[models.Model]:
-        """A page of a namespace's models by name; raises `errors.NotFound` (namespace)."""
+        """A page of those models of a namespace that the caller may read, by name.
+
+        Raises `errors.NotFound` (namespace).
+        """
         policy.require(caller, policy.Action.READ_MODEL, parent)
+        only = policy.readable_models(caller, parent.namespace)
         async with self._db.connection() as connection:
             namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-            return await rows.list_page(connection, namespace_id, page, deleted=deleted)
+            return await rows.list_page(connection, namespace_id, page, deleted=deleted, only=only)
 
     async def update(
         self,

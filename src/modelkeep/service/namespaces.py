@@ -60,10 +60,11 @@ class Namespaces:
     async def list(
         self, caller: callers.Caller, page: pages.PageRequest
     ) -> pages.Page[namespaces.Namespace]:
-        """A page of namespaces by name."""
+        """A page of the namespaces of which the caller may read something, by name."""
         policy.require(caller, policy.Action.LIST_NAMESPACES)
+        only = policy.readable_namespaces(caller)
         async with self._db.connection() as connection:
-            return await rows.list_page(connection, page)
+            return await rows.list_page(connection, page, only)
 
     async def update(
         self,

@@ -1,5 +1,6 @@
 """Rows of models."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelkeep.domain import errors, models, names, pages, risks
@@ -38,6 +39,10 @@ LIST = f"""
 SELECT {_COLUMNS} FROM {_FROM}
 WHERE m.namespace_id = $1 AND m.name > $2 AND ($4 OR m.deleted_at IS NULL)
 ORDER BY m.name LIMIT $3"""
+LIST_SOME = f"""
+SELECT {_COLUMNS} FROM {_FROM}
+WHERE m.namespace_id = $1 AND m.name = ANY ($5::text[]) AND m.name > $2
+AND ($4 OR m.deleted_at IS NULL) ORDER BY m.name LIMIT $3"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +137,19 @@ async def next_ordinal(connection: database.Connection, name: names.ModelName) -
 
 
 async def list_page(
-    connection: database.Connection, namespace_id: int, page: pages.PageRequest, *, deleted: bool
+    connection: database.Connection,
+    namespace_id: int,
+    page: pages.PageRequest,
+    *,
+    deleted: bool,
+    only: Collection[str] | None = None,
 ) -> pages.Page[models.Model]:
-    """A page of a namespace's models by name, with the deleted ones if asked."""
-    rows = await connection.fetch(LIST, namespace_id, page.after, page.size + 1, deleted)
+    """A page of models of a namespace by name: of these, or of all; deleted ones if asked."""
+    asked = (namespace_id, page.after, page.size + 1, deleted)
+    if only is None:
+        rows = await connection.fetch(LIST, *asked)
+    else:
+        rows = await connection.fetch(LIST_SOME, *asked, list(only))
     return pages.page_of([(row["name"], model_from_row(row)) for row in rows], page.size)
 
 

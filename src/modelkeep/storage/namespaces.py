@@ -1,5 +1,7 @@
 """Rows of namespaces."""
 
+from collections.abc import Collection
+
 from modelkeep.audit_chain import links
 from modelkeep.domain import errors, names, namespaces, pages, pickle_policies
 from modelkeep.storage import database
@@ -22,6 +24,9 @@ revision = revision + 1 WHERE name = $1 RETURNING {_COLUMNS}"""
 LIST = f"""
 SELECT {_COLUMNS} FROM namespace
 WHERE name > $1 AND name <> '{links.REGISTRY}' ORDER BY name LIMIT $2"""
+LIST_SOME = f"""
+SELECT {_COLUMNS} FROM namespace WHERE name = ANY ($3::text[]) AND name > $1
+AND name <> '{links.REGISTRY}' ORDER BY name LIMIT $2"""
 EXISTS = "SELECT EXISTS (SELECT FROM namespace WHERE name = $1)"
 # What the registry itself owns: nothing but a chain.
 INSERT_REGISTRY = f"""
@@ -92,10 +97,16 @@ async def update(
 
 
 async def list_page(
-    connection: database.Connection, page: pages.PageRequest
+    connection: database.Connection,
+    page: pages.PageRequest,
+    only: Collection[str] | None = None,
 ) -> pages.Page[namespaces.Namespace]:
-    """A page of namespaces by name."""
-    rows = await connection.fetch(LIST, page.after, page.size + 1)
+    """A page of namespaces by name: of these, or of all."""
+    asked = (page.after, page.size + 1)
+    if only is None:
+        rows = await connection.fetch(LIST, *asked)
+    else:
+        rows = await connection.fetch(LIST_SOME, *asked, list(only))
     return pages.page_of([(row["name"], namespace_from_row(row)) for row in rows], page.size)
 
 

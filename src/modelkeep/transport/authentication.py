@@ -1,6 +1,7 @@
 """From what came with a call to who is calling and what they were given."""
 
 import secrets
+import time
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ Identity = identity.Identity
 REQUEST_ID = "x-request-id"
 PUBLIC = frozenset({"GetCapabilities"})
 """Methods that anybody may call: they tell nothing about what is stored."""
+STANDING_S = 5.0
+"""How often a stream's caller is looked at again."""
 _SCHEME = "bearer "
-_ALTERNATIVE_NAMES = "x509_subject_alternative_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,48 @@ class Authentication:
             "MODELKEEP_TOKEN names one, other clients send `authorization: Bearer TOKEN`",
             reason="NO_CREDENTIALS",
         )
+
+
+class Standing:
+    """Looks now and then whether who began a stream is still let in, and to the same things.
+
+    Args:
+        authenticating: finds out who is calling.
+        origin: where the stream comes from.
+        method: which it is.
+        began: who began it.
+        interval_s: how often to look, in seconds.
+    """
+
+    def __init__(
+        self,
+        authenticating: Authentication,
+        origin: Origin,
+        method: str,
+        began: callers.Caller,
+        interval_s: float,
+    ) -> None:
+        self._authenticating = authenticating
+        self._origin = origin
+        self._method = method
+        self._began = began
+        self._interval_s = interval_s
+        self._due_s = time.monotonic() + interval_s
+
+    async def require(self) -> None:
+        """Raise `errors.Unauthenticated`, or `errors.Unavailable` if anything has changed."""
+        if time.monotonic() < self._due_s:
+            return
+        now = await self._authenticating.caller(self._origin, self._method)
+        if _what_is_held(now) != _what_is_held(self._began):
+            raise errors.Unavailable(
+                "what the caller may do has changed; call again", reason="ACCESS_CHANGED"
+            )
+        self._due_s = time.monotonic() + self._interval_s
+
+
+def _what_is_held(caller: callers.Caller) -> tuple[object, ...]:
+    return caller.principal, caller.groups, frozenset(caller.grants), frozenset(caller.scopes)
 
 
 def origin_of(context: Context) -> Origin:

@@ -127,12 +127,20 @@ class Scope(grpc.aio.ServerInterceptor):
         checked: Callable[[Any], Any],
     ) -> Any:
         async def call(request: Any, context: Context) -> None:
-            async with self._call(method, context):
+            async with self._call(method, context) as origin:
                 asked = checked(request)
+                standing = authentication.Standing(
+                    self._authenticating,
+                    origin,
+                    method,
+                    callers.current(),
+                    authentication.STANDING_S,
+                )
                 async with aclosing(
                     redirects.answers(self._directory, behaviour, asked, context)
                 ) as responses:
                     async for response in responses:
+                        await standing.require()
                         await self._write(context, response)
 
         return call
@@ -150,7 +158,7 @@ class Scope(grpc.aio.ServerInterceptor):
             ) from None
 
     @asynccontextmanager
-    async def _call(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def _call(self, method: str, context: Context) -> AsyncIterator[authentication.Origin]:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in a task
         self._running.add(task)
@@ -168,7 +176,7 @@ class Scope(grpc.aio.ServerInterceptor):
                 callers.set_current(caller)
                 line["principal"] = caller.principal
                 slot.claim(method, caller.principal, context.peer())
-                yield
+                yield origin
             except asyncio.CancelledError:
                 line["code"] = "CANCELLED"
                 raise
