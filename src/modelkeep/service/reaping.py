@@ -10,10 +10,11 @@ import structlog
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
 from modelkeep.domain import errors, garbage, names
-from modelkeep.service import changes, freeing, purging, repacking, upload_changes
+from modelkeep.service import changes, freeing, purging, repacking, transitions, upload_changes
 from modelkeep.storage import database
 from modelkeep.storage import purging as purging_rows
 from modelkeep.storage import reaping as rows
+from modelkeep.storage import transitions as transition_rows
 from modelkeep.storage import uploads as upload_rows
 
 _log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Settings:
         repacked: most packs that it writes anew.
         purged: most deleted versions that a round purges.
         answers: most answers that a round forgets.
+        transitions: most transitions that it notes as expired or stale.
     """
 
     orphan_grace: datetime.timedelta = garbage.ORPHAN_GRACE
@@ -47,6 +49,7 @@ class Settings:
     repacked: int = 20
     purged: int = 50
     answers: int = 5000
+    transitions: int = 100
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Reaped:
     forgotten: int = 0
     purged: int = 0
     answers: int = 0
+    transitions: int = 0
     objects: int = 0
     multiparts: int = 0
     repacked: int = 0
@@ -90,6 +94,7 @@ class Reaper:
         await self._attempt(self._forget, reaped)
         await self._attempt(self._purge, reaped)
         await self._attempt(self._forget_answers, reaped)
+        await self._attempt(self._end_transitions, reaped)
         await self._attempt(self._sweep_objects, reaped)
         await self._attempt(self._sweep_multiparts, reaped)
         for name in _COUNTS:
@@ -148,6 +153,14 @@ class Reaper:
                 connection, self._settings.answers_kept, self._settings.answers
             )
 
+    async def _end_transitions(self, reaped: Reaped) -> None:
+        """Note which transitions expired or became stale, so that whoever waits for them hears."""
+        async with self._db.connection() as connection:
+            over = await transition_rows.list_over(connection, self._settings.transitions)
+        for name in over:
+            body = functools.partial(transitions.note_over, name)
+            reaped.transitions += await self._changes.apply(callers.reaper(), _ONCE, bool, body)
+
     async def _sweep_objects(self, reaped: Reaped) -> None:
         for _ in range(self._settings.pages):
             page = await self._blobs.list_page(
@@ -197,7 +210,16 @@ class Reaper:
         return instant is not None and now - instant >= self._settings.orphan_grace
 
 
-_COUNTS = ("expired", "forgotten", "purged", "answers", "objects", "multiparts", "repacked")
+_COUNTS = (
+    "expired",
+    "forgotten",
+    "purged",
+    "answers",
+    "transitions",
+    "objects",
+    "multiparts",
+    "repacked",
+)
 
 
 class _Expiring:

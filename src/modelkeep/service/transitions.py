@@ -168,3 +168,16 @@ async def note_end(
     after = {"state": over.state.value, "stage": over.target, "reason": over.ended.reason}
     event = events.Event(f"transition.{over.state}", over.name, None, after)
     change.record(over.name.namespace, event)
+
+
+async def note_over(name: names.TransitionName, change: changes.Change) -> bool:
+    """Note that a transition is over by itself; False if it is not, or somebody was faster."""
+    await model_rows.lock(change.connection, name.version.parent)
+    stored = await rows.lock(change.connection, name)
+    if stored.transition.state in transitions.ENDED:
+        return False
+    now = await transition_states.current(change.connection, stored)
+    if now.state not in transitions.ENDED:
+        return False
+    await note_end(change, stored, now)
+    return True
