@@ -1,12 +1,20 @@
 """Who a client's certificate is for: its names, as TLS verified them, and whom each one means."""
 
+import functools
 import re
 from collections.abc import Mapping
+
+from cryptography import x509
 
 from modelkeep.authz import identity
 from modelkeep.domain import errors
 
 KINDS = ("URI", "DNS", "EMAIL")
+_KIND_OF: tuple[tuple[type[x509.GeneralName], str], ...] = (
+    (x509.UniformResourceIdentifier, "URI"),
+    (x509.DNSName, "DNS"),
+    (x509.RFC822Name, "EMAIL"),
+)
 _PRINCIPAL = re.compile(r"(?:user|service):[!-~]{1,256}")
 
 
@@ -41,6 +49,23 @@ def plain(kind: str, value: str) -> str:
         local, at, host = value.rpartition("@")
         return f"{kind}:{local}{at}{host.lower()}"
     return f"{kind}:{value}"
+
+
+@functools.lru_cache(maxsize=1024)
+def names_in(certificate: bytes) -> tuple[str, ...]:
+    """The names in a certificate in PEM that was verified, as `URI:...`, `DNS:...`, `EMAIL:...`.
+
+    Read here and not taken from gRPC, which cuts a name off at a NUL. The common name is none:
+    nobody vouches for its meaning. A certificate with a name that cannot be read has none.
+    """
+    try:
+        extensions = x509.load_pem_x509_certificate(certificate).extensions
+        found = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        return ()
+    return tuple(
+        plain(kind, str(name.value)) for name in found for of, kind in _KIND_OF if type(name) is of
+    )
 
 
 class CertificateWay:

@@ -34,20 +34,17 @@ _SIGNS = (
     ("WRONG_VERSION_NUMBER", "SERVER_SPEAKS_PLAINTEXT"),
 )
 """How gRPC says it, and what we call it; the first that fits counts."""
-_ALERTS = (
-    ("CERTIFICATE_REQUIRED", "CLIENT_CERTIFICATE_REQUIRED"),
-    ("HANDSHAKE_FAILURE", "CLIENT_CERTIFICATE_REQUIRED"),
-    ("UNKNOWN_CA", "CLIENT_CERTIFICATE_REFUSED"),
-    ("CERTIFICATE", "CLIENT_CERTIFICATE_REFUSED"),
-)
-"""How OpenSSL names the alerts that a server sends about the client's certificate."""
+_NEVER_CONNECTED = ("failed to connect to all", "connections to all backends failing")
 
 
 def read(details: str) -> errors.TLSFailure | None:
     """What gRPC's words about a failed connection mean; None if nothing about TLS."""
     if "handshake failed" not in details and "verification check failed" not in details:
         return None
-    return _first(_SIGNS, details)
+    for sign, reason in _SIGNS:
+        if sign in details:
+            return _failure(reason)
+    return None
 
 
 async def probed(
@@ -59,7 +56,7 @@ async def probed(
     the right certificate. Then one more connection is made, over which nothing is sent.
     """
     details = lost.details() or ""
-    if not details.startswith("failed to connect") or "Socket closed" not in details:
+    if "Socket closed" not in details or not details.startswith(_NEVER_CONNECTED):
         return None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_PROBE_TIMEOUT_S):
@@ -74,26 +71,27 @@ async def _connected(
         reader, writer = await asyncio.open_connection(
             where.host, where.port, ssl=_trusting(shown), server_hostname=where.host
         )
-    except ssl.SSLError as failure:
-        return _first(_ALERTS, failure.reason or "") if where.is_secure else None
     except OSError:
         return None
     try:
-        return await _told_after(reader) if where.is_secure else _failure("SERVER_SPEAKS_TLS")
+        if not where.is_secure:
+            return _failure("SERVER_SPEAKS_TLS")
+        return None if await _is_welcome(reader) else _unwelcome(shown)
     finally:
         writer.transport.abort()
 
 
-async def _told_after(reader: asyncio.StreamReader) -> errors.TLSFailure | None:
-    """In TLS 1.3 a client is told after its own handshake what the server thinks of it."""
+async def _is_welcome(reader: asyncio.StreamReader) -> bool:
+    """In TLS 1.3 a client is done before the server has judged it: then HTTP/2 begins, or not."""
     try:
-        while await reader.read(1024):
-            pass
-    except ssl.SSLError as failure:
-        return _first(_ALERTS, failure.reason or "")
+        return bool(await reader.read(1))
     except OSError:
-        return None
-    return None
+        return False
+
+
+def _unwelcome(shown: credentials.Credentials) -> errors.TLSFailure:
+    has_shown = shown.certificate_file is not None
+    return _failure("CLIENT_CERTIFICATE_REFUSED" if has_shown else "CLIENT_CERTIFICATE_REQUIRED")
 
 
 def _trusting(shown: credentials.Credentials) -> ssl.SSLContext:
@@ -105,13 +103,6 @@ def _trusting(shown: credentials.Credentials) -> ssl.SSLContext:
     if shown.certificate_file and shown.key_file:
         context.load_cert_chain(shown.certificate_file, shown.key_file)
     return context
-
-
-def _first(signs: tuple[tuple[str, str], ...], text: str) -> errors.TLSFailure | None:
-    for sign, reason in signs:
-        if sign in text:
-            return _failure(reason)
-    return None
 
 
 def _failure(reason: str) -> errors.TLSFailure:

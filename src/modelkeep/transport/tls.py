@@ -23,7 +23,6 @@ from modelkeep.domain import addresses, errors
 _MAX_FILE_BYTES = 1024 * 1024
 _SOON = datetime.timedelta(days=14)
 _AGAIN = datetime.timedelta(days=1)
-_NAME_PROPERTIES = (("URI", "peer_uri"), ("DNS", "peer_dns"), ("EMAIL", "peer_email"))
 _log = structlog.get_logger()
 
 
@@ -167,16 +166,9 @@ def require_private(doors: Sequence[Door], *, plaintext_allowed: bool) -> None:
 
 
 def peer_names(context: "grpc.aio.ServicerContext[Any, Any]") -> tuple[str, ...]:
-    """The names of the client's certificate, verified by TLS, as `URI:...`, `DNS:...`, `EMAIL:...`.
-
-    The common name is none: authorities do not vouch for its meaning.
-    """
-    found = context.auth_context()
-    return tuple(
-        certificates.plain(kind, value.decode("utf-8", "backslashreplace"))
-        for kind, name in _NAME_PROPERTIES
-        for value in found.get(name, ())
-    )
+    """The names of the client's certificate, which TLS has verified; none without one."""
+    shown = tuple(context.auth_context().get("x509_pem_cert") or ())
+    return certificates.names_in(shown[0]) if shown else ()
 
 
 def _read(files: Files) -> tuple[bytes, bytes, bytes | None]:
