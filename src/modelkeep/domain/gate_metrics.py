@@ -67,8 +67,8 @@ def _told(measured: gates.Measured, run: comparison.Run) -> str:
 def _too_few(metric: evaluations.Metric, measured: gates.Measured) -> str:
     if (metric.sample_count or 0) >= measured.min_samples:
         return ""
-    of = "of an unknown number" if metric.sample_count is None else f"of {metric.sample_count:,}"
-    return f", {of} of examples; {measured.min_samples:,} are wanted"
+    count = "an unknown number of" if metric.sample_count is None else f"{metric.sample_count:,}"
+    return f", of {count} examples; {measured.min_samples:,} are wanted"
 
 
 def _no_figure(runs: tuple[comparison.Run, ...], measured: gates.Measured) -> str:
