@@ -6,7 +6,16 @@ from typing import IO
 import click
 
 from modelkeep import client
-from modelkeep.cli import audit_drawing, audit_proving, failures, output, session, settings, values
+from modelkeep.cli import (
+    audit_drawing,
+    audit_proving,
+    compliance,
+    failures,
+    output,
+    session,
+    settings,
+    values,
+)
 
 _SHOWN = 50
 
@@ -194,3 +203,6 @@ def show_keys(chosen: settings.Settings, form: str) -> None:
     output.emit(found, form, lambda: audit_drawing.keys(found))
     if not found:
         click.echo(audit_drawing.NO_KEY, err=True)
+
+
+audit.add_command(compliance.compliance)

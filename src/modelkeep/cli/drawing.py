@@ -7,7 +7,7 @@ from rich import console as rich_console
 from rich import markdown, padding, text
 
 from modelkeep import client
-from modelkeep.cli import contents, output, signature_tables, tables, units
+from modelkeep.cli import contents, output, safe_text, signature_tables, tables, units
 
 _Part = rich_console.RenderableType
 
@@ -38,6 +38,7 @@ def model(
     facts = [
         ("kind", str(shown.kind)),
         ("owner", shown.owner),
+        ("risk", _risk(shown)),
         ("created", f"{units.age(shown.created_at)} by {shown.creator}"),
         ("deleted", units.age(shown.deleted_at) if shown.deleted_at else ""),
         ("description", shown.description),
@@ -49,6 +50,13 @@ def model(
         *(_section("aliases", tables.aliases(aliases)) if aliases else []),
         *(_section("versions", tables.versions(versions)) if versions else []),
     )
+
+
+def _risk(shown: client.Model) -> str:
+    """The risk tier, and how often versions are evaluated if the model says so."""
+    said = shown.risk_tier is not client.RiskTier.UNSPECIFIED
+    days = f"evaluated each {shown.revalidation_days} days" if shown.revalidation_days else ""
+    return ", ".join(filter(None, (str(shown.risk_tier) if said else "", days)))
 
 
 def namespace(shown: client.Namespace, models: Sequence[client.Model]) -> _Part:
@@ -93,7 +101,9 @@ def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:
 
 def _card(card: str) -> _Part:
     # A pipe gets the Markdown as it is: rendered, it would be as wide as the pipe.
-    return markdown.Markdown(tables.printable(card)) if output.is_terminal() else tables.cell(card)
+    return (
+        markdown.Markdown(safe_text.printable(card)) if output.is_terminal() else tables.cell(card)
+    )
 
 
 def _when(instant: datetime | None) -> str:

@@ -8,6 +8,7 @@ import click
 from modelkeep import client
 from modelkeep.cli import (
     evaluation_files,
+    evaluation_plan,
     evaluation_tables,
     output,
     picking,
@@ -56,7 +57,7 @@ def push(
     """Record what was measured of REF: figures, scores of single examples, or both."""
     document = evaluation_files.read_results(results) if results else {}
     sets = evaluation_files.read_scores(scores, lower) if scores else ()
-    report = _report(document, sets, stated)
+    report = report_of(document, sets, stated)
 
     async def work(registry: client.Registry) -> client.Evaluation:
         version = await picking.exact(registry, ref)
@@ -66,10 +67,10 @@ def push(
     output.emit(recorded, form, lambda: evaluation_tables.shown(recorded))
 
 
-def _report(
+def report_of(
     document: dict[str, Any], sets: tuple[client.ScoreSet, ...], stated: dict[str, str]
 ) -> client.EvaluationReport:
-    """What the options say, or else the file."""
+    """What the options say, or else the file; raises click.UsageError for what neither says."""
     said = {key: value or document.get(key, "") for key, value in stated.items()}
     for key in ("dataset", "suite", "evaluator"):
         if not said[key]:
@@ -135,3 +136,6 @@ def show(chosen: settings.Settings, name: str, form: str) -> None:
 
     found = session.run(chosen, work)
     output.emit(found, form, lambda: evaluation_tables.shown(found))
+
+
+evaluation.add_command(evaluation_plan.plan)

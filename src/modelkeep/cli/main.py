@@ -41,6 +41,13 @@ SECTIONS = {
         "compare": lazy.Verb(
             f"{_HERE}.compare:compare", "Tell whether versions are better or worse."
         ),
+        "regress": lazy.Verb(
+            f"{_HERE}.regress:regress", "Test whether results are as good as a baseline's."
+        ),
+        "recommend": lazy.Verb(
+            f"{_HERE}.recommend:recommend", "Say which version to promote, and why."
+        ),
+        "prompt": lazy.Verb(f"{_HERE}.prompt:prompt", "Fill in the variables of prompts."),
     },
     "Vouch": {
         "sign": lazy.Verb(f"{_HERE}.sign:sign", "Sign a version; the key stays here."),
@@ -53,6 +60,9 @@ SECTIONS = {
         ),
     },
     "Change": {
+        "model": lazy.Verb(
+            f"{_HERE}.model:model", "Say who answers for a model, and how much harm it can do."
+        ),
         "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove, list and protect aliases."),
         "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
         "policy": lazy.Verb(f"{_HERE}.safety:policy", "Show or set what is done about pickles."),
@@ -72,6 +82,14 @@ SECTIONS = {
         ),
         "sheet": lazy.Verb(f"{_HERE}.rollback:sheet", "Write the deployment sheet of a version."),
     },
+    "Access": {
+        "login": lazy.Verb(f"{_HERE}.login:login", "Keep a token for the server."),
+        "logout": lazy.Verb(f"{_HERE}.login:logout", "Forget the token for the server."),
+        "whoami": lazy.Verb(f"{_HERE}.login:whoami", "Tell who the server takes you for."),
+        "can": lazy.Verb(f"{_HERE}.login:can", "Tell whether you may do something."),
+        "token": lazy.Verb(f"{_HERE}.token:token", "Make API tokens, list and revoke them."),
+        "role": lazy.Verb(f"{_HERE}.role:role", "Say who may do what."),
+    },
     "Upkeep": {
         "webhook": lazy.Verb(f"{_HERE}.webhook:webhook", "Have events posted to a URL, signed."),
         "uploads": lazy.Verb(f"{_HERE}.uploads:uploads", "List uploads and give them up."),
@@ -85,6 +103,9 @@ SECTIONS = {
         "dev": lazy.Verb(f"{_HERE}.server:dev", "Run a whole registry here: Postgres, S3, server."),
         "serve": lazy.Verb(f"{_HERE}.server:serve", "Run the server on your Postgres and S3."),
         "migrate": lazy.Verb(f"{_HERE}.server:migrate", "Apply database migrations."),
+        "admin": lazy.Verb(
+            f"{_HERE}.admin:admin", "Make the first administrator, by the database alone."
+        ),
         "doctor": lazy.Verb(f"{_HERE}.doctor:doctor", "Check the S3 store a server is to use."),
     },
     "About": {

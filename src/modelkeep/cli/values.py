@@ -14,6 +14,8 @@ from modelkeep import client
 Scalar = bool | int | float | str
 _Value = TypeVar("_Value")
 _WHOLE = re.compile(r"[+-]?\d+")
+_DAYS = re.compile(r"(\d{1,4})d?", re.ASCII)
+_MOST_DAYS = 3650
 _INT64 = 2**63
 _PREFIXES = "KMGTP"
 _SIZE = re.compile(rf"(\d+(?:\.\d+)?)\s*(?:([{_PREFIXES}])?(?(2)(i)?)B)?", re.IGNORECASE)
@@ -113,6 +115,18 @@ def whole(text: str) -> int:
     if not _WHOLE.fullmatch(text) or len(text) > len(str(_INT64)):
         raise click.BadParameter(f"{text!r} is not a whole number of 64 bits.")
     return int(text)
+
+
+def days(text: str, option: str) -> int:
+    """A number of days from `90d` or `90`, 1 to 3,650, or click.BadParameter."""
+    matched = _DAYS.fullmatch(text.strip())
+    number = int(matched[1]) if matched else 0
+    if not 0 < number <= _MOST_DAYS:
+        raise click.BadParameter(
+            f"{text!r} is not a number of days; write 90d, at most {_MOST_DAYS}d.",
+            param_hint=option,
+        )
+    return number
 
 
 def instant(text: str) -> datetime:
