@@ -55,6 +55,11 @@ GATE_POLICY = f"{MODEL}/gatePolicies/staging"
 NOUNS |= {"Transition": TRANSITION, "GatePolicy": GATE_POLICY, "EvaluateGates": VERSION}
 PARENTS |= {"RequestTransition": VERSION}
 
+ENVIRONMENT = "namespaces/none/environments/none"
+NOUNS |= {"Environment": ENVIRONMENT, "Deployment": f"{MODEL}/deployments/" + "0" * 16}
+PARENTS |= dict.fromkeys(("RecordDeployment", "GetDeploymentHistory", "RollBackDeployment"), MODEL)
+DEPLOYMENT = {"version": VERSION, "environment": ENVIRONMENT}
+
 
 def well_formed(method: descriptor.MethodDescriptor) -> Any:
     """A request about things that do not exist, with every field that must be set."""
@@ -91,6 +96,12 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "webhook": {"name": name, "url": "https://example.com/"},
         "alias": {"name": name, "version": VERSION},
         "policy": {"name": GATE_POLICY},
+        "environment_id": "none",
+        "environment": {"name": name, "stages": ["staging"]}
+        if "Environment" in method.name
+        else "none",
+        "deployment": DEPLOYMENT,
+        **({"outcome": 1} if method.name == "EndDeployment" else {}),
     }
     known = {
         field.name

@@ -53,6 +53,10 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes} B" if unit == "B" else f"{value:.1f} {unit} ({size_bytes} B)"
 
 
+def _files_of(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
 def _identity(sheet: sheets.Sheet) -> list[str]:
     one = sheet.identity
     rows = [
@@ -66,7 +70,7 @@ def _identity(sheet: sheets.Sheet) -> list[str]:
         ("Owner", code(one.owner)),
         ("Made by", f"{code(one.creator)}, {_instant(one.created_at)}"),
         ("Sealed", _instant(one.finalized_at)),
-        ("Content", f"{one.file_count} files, {_size(one.total_bytes)}"),
+        ("Content", f"{_files_of(one.file_count)}, {_size(one.total_bytes)}"),
         ("Description", code(one.description)),
         *((f"Label {code(label.name)}", code(label.value)) for label in one.labels.entries),
     ]
@@ -253,13 +257,19 @@ def _promotion(sheet: sheets.Sheet) -> list[str]:
 def _origins(sheet: sheets.Sheet) -> list[str]:
     lines = _facts([(f"Source, {pair.name}", code(pair.value)) for pair in sheet.source])
     used = [
-        (code(one.name), code(one.revision), one.role, code(one.digest), code(one.uri))
+        (code(one.name), code(one.revision), one.role or NOTHING, code(one.digest), code(one.uri))
         for one in sheet.datasets.entries
     ]
     headings = ("Dataset", "Revision", "Role", "Digest", "Where")
     lines += ["", *table(headings, used), *_more(sheet.datasets, "datasets")]
     made = [
-        (code(one.kind), code(one.name), code(one.revision), code(one.relation), one.state)
+        (
+            code(one.kind),
+            code(one.name),
+            code(one.revision),
+            code(one.relation),
+            one.state or NOTHING,
+        )
         for one in sheet.lineage.entries
     ]
     headings = ("Kind", "From", "Revision", "How", "State")

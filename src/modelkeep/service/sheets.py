@@ -25,6 +25,7 @@ from modelkeep.storage import lineage as lineage_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
 
+_ELSEWHERE = frozenset({lineage.Kind.DATASET, lineage.Kind.CODE})
 _SEALED = frozenset({versions.VersionState.READY, versions.VersionState.QUARANTINED})
 
 
@@ -81,6 +82,7 @@ async def _sheet(
 ) -> sheets.Sheet:
     version = stored.version
     content = version.content
+    signatures = await sheet_signatures.listed(connection, stored, most)
     model = (await model_rows.get(connection, version.name.parent)).model
     return sheets.Sheet(
         identity=sections.identity(version, model, most),
@@ -97,8 +99,8 @@ async def _sheet(
         promotion=await sheet_promotions.promotion(connection, stored),
         limitations=sections.limitations(version),
         lineage=await _origins(connection, stored, most),
-        signatures=await sheet_signatures.listed(connection, stored, most),
-        fetch=_fetch(version),
+        signatures=signatures,
+        fetch=_fetch(version, is_signed=bool(signatures.entries)),
         deployments=await sheet_places.running(connection, stored, most),
     )
 
@@ -130,7 +132,7 @@ async def _evaluations(
 async def _origins(
     connection: database.Connection, stored: version_rows.Stored, most: int
 ) -> sheets.Listed[sheets.Origin]:
-    """What it was made from, one step away; datasets have a list of their own."""
+    """What it was made from, one step away; datasets and code stand elsewhere on the sheet."""
     node = lineage.Node(lineage.Kind.VERSION, str(stored.version.name))
     place = lineage_rows.Place(node, stored.namespace_id, stored.version_id)
     start = await lineage_rows.find(connection, place, 1)
@@ -139,7 +141,7 @@ async def _origins(
     found = []
     for edge in edges:
         origin, standing = nodes[edge["source_id"]]
-        if origin.kind is not lineage.Kind.DATASET:
+        if origin.kind not in _ELSEWHERE:
             state = f"{standing.state} in {standing.stage}" if standing else ""
             name = sections.short(origin.version) if origin.version else sheets.cut(origin.name)
             found.append(
@@ -149,14 +151,19 @@ async def _origins(
     return sheets.listed(found, most)
 
 
-def _fetch(version: versions.Version) -> tuple[str, ...]:
+def _fetch(version: versions.Version, *, is_signed: bool) -> tuple[str, ...]:
     """Commands that fetch exactly these bytes and prove that they are."""
     name = version.name
     exact = shlex.quote(f"{name.namespace}/{name.model}@{version.manifest_digest}")
     ref = shlex.quote(sections.short(name))
+    proof = (
+        "# Whoever signed it is trusted in the namespace.",
+        f"modelkeep verify {ref} --trusted",
+    )
     return (
         "# Each file is checked by its digest, and their list by the manifest's.",
         f"modelkeep pull {exact} {shlex.quote(f'./{name.model}-{name.version}')}",
         "# The server re-reads what it stored.",
         f"modelkeep verify {ref}",
+        *(proof if is_signed else ()),
     )
