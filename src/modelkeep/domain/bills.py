@@ -98,7 +98,9 @@ def _references(version: versions.Version) -> list[dict[str, Any]]:
     source = version.content.source
     found = [("vcs", source.repository, source.commit), ("build-meta", source.run, "")]
     return [
-        {"type": kind, "url": url, **_given(comment=comment)} for kind, url, comment in found if url
+        {"type": kind, "url": packages.reference(url), **_given(comment=comment)}
+        for kind, url, comment in found
+        if url
     ]
 
 
@@ -168,7 +170,7 @@ def _dataset_ref(dataset: specs.DatasetReference) -> str:
 
 def _dataset(dataset: specs.DatasetReference) -> Component:
     role = "" if dataset.role is specs.DatasetRole.UNSPECIFIED else dataset.role.value
-    contents = {"contents": {"url": dataset.uri}} if dataset.uri else {}
+    contents = {"contents": {"url": packages.reference(dataset.uri)}} if dataset.uri else {}
     return {
         "type": "data",
         "bom-ref": _dataset_ref(dataset),
@@ -201,7 +203,7 @@ def _needed(made: provenance.Made) -> Iterable[Component]:
 def _base(base: specs.BaseModel, digest: str) -> Component:
     known = base.version or base.uri
     how = "" if base.relation is specs.BaseRelation.UNSPECIFIED else base.relation.value
-    website = [{"type": "website", "url": base.uri}] if base.uri else []
+    website = [{"type": "website", "url": packages.reference(base.uri)}] if base.uri else []
     return {
         "type": "machine-learning-model",
         "bom-ref": f"base:{known}",
@@ -213,8 +215,11 @@ def _base(base: specs.BaseModel, digest: str) -> Component:
 
 
 def _unique(components: Iterable[Component]) -> Iterable[Component]:
-    """Each reference once: a bill may not have one twice."""
-    return {one["bom-ref"]: one for one in components}.values()
+    """Each reference once: a bill may not have one twice. What the first tells counts."""
+    found: dict[str, Component] = {}
+    for one in components:
+        found[one["bom-ref"]] = {**one, **found.get(one["bom-ref"], {})}
+    return found.values()
 
 
 def _hashes(digest: str) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """Package URLs of dependencies, and licences by their SPDX ids (purl-spec, SPDX licence list)."""
 
+import re
 from urllib import parse
 
 from modelkeep.domain import specs
@@ -20,6 +21,12 @@ _SPDX = (
     "LGPL-3.0-only", "LGPL-3.0-or-later", "MIT", "MPL-2.0", "ODbL-1.0", "OFL-1.1", "PDDL-1.0",
     "Unlicense", "WTFPL", "Zlib",
 )  # fmt: skip
+_PATH = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
+_URI = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*:"
+    r"(?://(?:[A-Za-z0-9._~-]+@)?[A-Za-z0-9._~-]+(?::[0-9]{1,5})?(?=[/?#]|$))?"
+    rf"(?!//){_PATH}(?:\?{_PATH})?(?:#{_PATH})?"
+)
 _BY_LOWER_CASE = {name.lower(): name for name in _SPDX}
 
 
@@ -39,3 +46,10 @@ def url(dependency: specs.Dependency) -> str:
 def spdx_id(licence: str) -> str:
     """The SPDX id of a licence that is common among models, in its own spelling; '' for others."""
     return _BY_LOWER_CASE.get(licence.lower(), "")
+
+
+def reference(text: str) -> str:
+    """What somebody wrote as an address, as RFC 3986 takes it: quoted if it is no URI."""
+    if _URI.fullmatch(text):
+        return text
+    return parse.quote(text, safe="@" if text.startswith("//") else "@/")
