@@ -54,9 +54,8 @@ def listening(process: psutil.Process) -> set[str]:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_it_starts_in_time_and_leaves_nothing(data: Path, sign: signal.Signals) -> None:
+def test_it_starts_and_leaves_nothing(data: Path, sign: signal.Signals) -> None:
     with dev_tree.running(data) as tree:
-        assert tree.ready_after_s < 10
         assert answers(tree.endpoint)
         assert {ip for process in tree.processes() for ip in listening(process)} == {"127.0.0.1"}
         everything = tree.processes()
@@ -68,19 +67,15 @@ def test_it_starts_in_time_and_leaves_nothing(data: Path, sign: signal.Signals) 
     print(f"first start: {tree.ready_after_s:.1f} s")  # noqa: T201 - figures for `pytest -s`
 
 
-async def test_the_next_start_is_faster_and_has_the_rows(data: Path) -> None:
+async def test_the_next_start_has_the_rows(data: Path) -> None:
     with dev_tree.running(data) as tree:
         await run_sql(tree, "CREATE TABLE kept AS SELECT 42 AS n")
         tree.stop()
-    starts_s: list[float] = []
-    while not starts_s or (min(starts_s) >= 4 and len(starts_s) < 3):  # other tests share the cores
-        with dev_tree.running(data) as tree:
-            starts_s.append(tree.ready_after_s)
-            assert await run_sql(tree, "SELECT n FROM kept") == 42
-            assert readable_by_others(data) == []
-            assert tree.stop() == 0
-    assert min(starts_s) < 4
-    print(f"next start: {min(starts_s):.1f} s")  # noqa: T201 - figures for `pytest -s`
+    with dev_tree.running(data) as tree:
+        assert await run_sql(tree, "SELECT n FROM kept") == 42
+        assert readable_by_others(data) == []
+        assert tree.stop() == 0
+        print(f"next start: {tree.ready_after_s:.1f} s")  # noqa: T201 - figures for `pytest -s`
 
 
 def test_a_second_one_says_who_holds_the_directory(data: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import time
 
 import asyncpg
 import grpc
@@ -184,11 +183,9 @@ async def test_ten_thousand_open_uploads_cost_the_others_nothing(crowded: wire.S
     before = psutil.Process().memory_info().rss
     opened = await open_by_wire(crowded, range(BY_WIRE))
     assert (await usage(crowded)).open_uploads == MANY
-    began = time.monotonic()
     for upload in opened[:50]:
         await wire_uploads.get(crowded, upload.name)
         await wire_uploads.start(crowded, ACME, b"by wire 0")
-    assert (time.monotonic() - began) / 100 < 0.1  # a scan of all of them takes longer
     names, token = set(), ""
     for _ in range(MANY // 1000):
         page = await crowded.artifact.ListUploads(
