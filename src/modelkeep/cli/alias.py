@@ -3,7 +3,7 @@
 import click
 
 from modelkeep import client
-from modelkeep.cli import output, picking, session, settings, tables
+from modelkeep.cli import output, picking, safe_text, session, settings, tables
 
 
 @click.group()
@@ -76,7 +76,7 @@ def remove_alias(
         await registry.delete_alias(model, name, reason=reason, expect=expect)
 
     session.run(chosen, work)
-    click.echo(f"{model}@{name} removed")
+    click.echo(safe_text.printable(f"{model}@{name} removed"))
 
 
 @alias.command("ls")
@@ -128,7 +128,7 @@ def unprotect(chosen: settings.Settings, where: str, pattern: str, reason: str) 
         await registry.unprotect_aliases(where, pattern, reason=reason)
 
     session.run(chosen, work)
-    click.echo(f"{where} no longer protects {pattern}")
+    click.echo(safe_text.printable(f"{where} no longer protects {pattern}"))
 
 
 @alias.command()

@@ -8,7 +8,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, output, tables, units
+from modelkeep.cli import grid, output, safe_text, tables, units
 
 NO_KEY = (
     "The server has no signing key, so there are no checkpoints, and a tail that was cut off "
@@ -57,7 +57,7 @@ def verdicts(entries: Sequence[client.AuditVerdict]) -> rich_console.RenderableT
 def broken(one: client.AuditVerdict) -> str:
     """What is wrong with a chain, in one sentence."""
     assert one.fault is not None  # noqa: S101 - only broken chains come here
-    return tables.printable(
+    return safe_text.printable(
         f"the chain of {one.chain or 'this file'} is broken at event {one.fault.sequence} "
         f"({one.fault.kind}): {one.fault.description}."
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from modelkeep import client
-from modelkeep.cli import comparison_drawing, output, plots, session, settings
+from modelkeep.cli import comparison_drawing, output, plots, safe_text, session, settings
 
 
 @click.command()
@@ -70,7 +70,7 @@ def compare(
 
     found = session.run(chosen, work)
     if form == "markdown":
-        click.echo(comparison_drawing.markdown(found))
+        click.echo(safe_text.printable(comparison_drawing.markdown(found)))
     else:
         output.emit(found, form, lambda: comparison_drawing.drawn(found))
     if plot:

@@ -8,7 +8,7 @@ from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import evaluation_tables, grid, tables
+from modelkeep.cli import evaluation_tables, grid, safe_text, tables
 
 HEADINGS = ("METRIC", "SLICE", "VERSION", "VALUE", "N", "DELTA", "VERDICT", "TEST")
 _RIGHT = frozenset({"VALUE", "N", "DELTA"})
@@ -61,7 +61,7 @@ def _styles(row: _Row) -> tuple[str, ...]:
 
 def _cell(shown: str, style: str) -> text.Text:
     """A cell that stays empty if there is nothing to show: the line above has it."""
-    return text.Text(tables.printable(shown), style)
+    return text.Text(safe_text.printable(shown), style)
 
 
 def markdown(found: client.Comparison) -> str:
@@ -76,7 +76,7 @@ def markdown(found: client.Comparison) -> str:
 
 
 def _escaped(raw: str) -> str:
-    plain = tables.printable(raw).replace("\n", " ")
+    plain = safe_text.printable(raw).replace("\n", " ")
     for special in "\\|`*_<>[]":
         plain = plain.replace(special, f"\\{special}")
     return plain

@@ -5,7 +5,16 @@ from typing import Any
 import click
 
 from modelkeep import client
-from modelkeep.cli import deployment_tables, output, picking, session, settings, tables, values
+from modelkeep.cli import (
+    deployment_tables,
+    output,
+    picking,
+    safe_text,
+    session,
+    settings,
+    tables,
+    values,
+)
 
 _ENDS = ("succeeded", "failed", "superseded", "rolled_back")
 
@@ -52,7 +61,7 @@ def record(
     recorded = session.run(chosen, work)
     output.emit(recorded, form, lambda: deployment_tables.shown(recorded.deployment))
     if recorded.superseded and form == "table":
-        click.echo(f"{recorded.superseded} is superseded.", err=True)
+        click.echo(safe_text.printable(f"{recorded.superseded} is superseded."), err=True)
 
 
 @deploy.command("end")

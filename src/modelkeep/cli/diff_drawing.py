@@ -7,7 +7,7 @@ from rich import console as rich_console
 from rich import padding, text
 
 from modelkeep import client
-from modelkeep.cli import grid, tables, units
+from modelkeep.cli import grid, safe_text, tables, units
 
 _Part = rich_console.RenderableType
 _MARKS = {
@@ -106,7 +106,7 @@ def _metrics(changes: Sequence[client.MetricChange]) -> list[_Part]:
 def _text(change: client.TextChange) -> list[_Part]:
     lines = change.unified_diff.splitlines() or ["(line ends only)"]
     body = text.Text("\n").join(
-        text.Text(tables.printable(line), _LINE_STYLES.get(line[:1], "")) for line in lines
+        text.Text(safe_text.printable(line), _LINE_STYLES.get(line[:1], "")) for line in lines
     )
     return _section(f"{change.name}: +{change.added_lines:,} -{change.removed_lines:,} lines", body)
 

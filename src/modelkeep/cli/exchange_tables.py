@@ -7,7 +7,7 @@ from rich import markup, text
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, tables, units
+from modelkeep.cli import grid, safe_text, units
 
 _STYLES = {
     client.Verdict.IMPORTED: "green",
@@ -61,10 +61,10 @@ def _ending(report: client.ImportReport) -> str:
 def _versions(outcomes: Iterable[client.VersionOutcome]) -> rich_table.Table:
     rows = [
         [
-            text.Text(tables.printable(one.called)),
+            text.Text(safe_text.printable(one.called)),
             text.Text(one.ref or "-"),
             text.Text(one.verdict.value, _STYLES.get(one.verdict, "")),
-            text.Text(tables.printable(one.note)),
+            text.Text(safe_text.printable(one.note)),
         ]
         for one in outcomes
     ]
@@ -87,7 +87,7 @@ def _counts(counts: Iterable[client.Count], source: str, target: str) -> rich_ta
 def _differences(differences: Iterable[client.Difference]) -> rich_table.Table:
     rows = [
         [
-            text.Text(tables.printable(entry))
+            text.Text(safe_text.printable(entry))
             for entry in (one.where, one.what, one.source, one.target)
         ]
         for one in differences
@@ -100,4 +100,4 @@ def _notes(notes: Iterable[str]) -> list[str]:
 
 
 def _plain(words: str) -> str:
-    return markup.escape(tables.printable(words))
+    return markup.escape(safe_text.printable(words))

@@ -6,7 +6,7 @@ from typing import IO, Any
 import click
 
 from modelkeep import client
-from modelkeep.cli import settings
+from modelkeep.cli import safe_text, settings
 
 USAGE = 2
 NOT_FOUND = 3
@@ -34,7 +34,7 @@ class Failure(click.ClickException):
         report(self.message)
         if self._verbose:
             for line in _details(self._error):
-                click.secho(f"  {line}", err=True, dim=True)
+                click.secho(f"  {safe_text.printable(line)}", err=True, dim=True)
 
 
 class NotFoundFailure(Failure):
@@ -71,7 +71,7 @@ def from_error(error: client.RegistryError, chosen: settings.Settings) -> Failur
 def report(sentence: str) -> None:
     """Write an error's sentence to standard error."""
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(sentence, err=True)
+    click.echo(safe_text.printable(sentence), err=True)
 
 
 def _sentence(error: client.RegistryError, endpoint: str) -> str:

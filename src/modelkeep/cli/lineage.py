@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from modelkeep import client
-from modelkeep.cli import graphs, grid, output, picking, session, settings, tables
+from modelkeep.cli import graphs, grid, output, picking, safe_text, session, settings, tables
 
 _NODE_HELP = (
     "a version (acme/voice@production), dataset:NAME[@REVISION], code:REPOSITORY[@COMMIT], "
@@ -62,7 +62,8 @@ def lineage(  # noqa: PLR0917 - click passes all by name
 
     found = session.run(chosen, work)
     if form in ("mermaid", "dot"):
-        click.echo(graphs.mermaid(found) if form == "mermaid" else graphs.dot(found))
+        drawn = graphs.mermaid(found) if form == "mermaid" else graphs.dot(found)
+        click.echo(safe_text.printable(drawn))
         return
     output.emit(found, form, lambda: graphs.tree(found))
 

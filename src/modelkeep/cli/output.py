@@ -5,12 +5,13 @@ import enum
 import json
 import sys
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import click
 import yaml
-from rich import console as rich_console
+
+from modelkeep.cli import safe_console, safe_text
 
 _PIPE_WIDTH = 4000
 """Columns where nobody looks: nothing is wrapped or cut."""
@@ -34,9 +35,12 @@ def emit(document: object, form: str, draw: Callable[[], Any]) -> None:
     """Print a result: the document for programs, or what `draw` makes for people."""
     match form:
         case "json":
-            click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False))
+            text = json.dumps(plain(document), indent=2, ensure_ascii=False)
+            click.echo(safe_text.escaped(text))
         case "yaml":
             text = yaml.safe_dump(plain(document), sort_keys=False, allow_unicode=True)
+            if safe_text.printable(text) != text:  # then all that is not ASCII is escaped
+                text = yaml.safe_dump(plain(document), sort_keys=False, allow_unicode=False)
             click.echo(text, nl=False)
         case _:
             show(draw())
@@ -45,9 +49,9 @@ def emit(document: object, form: str, draw: Callable[[], Any]) -> None:
 def show(drawing: Any) -> None:
     """Print something drawn with rich; in a pipe without colours, wrapping and trailing blanks."""
     if is_terminal():
-        rich_console.Console(highlight=False).print(drawing)
+        safe_console.Console(highlight=False).print(drawing)
         return
-    console = rich_console.Console(width=_PIPE_WIDTH, highlight=False, color_system=None)
+    console = safe_console.Console(width=_PIPE_WIDTH, highlight=False, color_system=None)
     with console.capture() as captured:
         console.print(drawing)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
@@ -58,6 +62,12 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def _instant(value: date) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat()
+
+
 def plain(value: object) -> Any:
     """The value as JSON knows it: records as objects, instants as RFC 3339 text in UTC."""
     if dataclasses.is_dataclass(value):
@@ -66,8 +76,8 @@ def plain(value: object) -> Any:
     match value:
         case enum.Enum():
             return value.value
-        case datetime():
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return _instant(value)
         case Mapping():
             return {key: plain(entry) for key, entry in value.items()}
         case list() | tuple():

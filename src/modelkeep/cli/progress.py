@@ -10,7 +10,7 @@ from rich import progress as rich_progress
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import units
+from modelkeep.cli import safe_console, safe_text, units
 
 _LINE_EVERY_S = 10.0
 _WORTH_A_LINE_S = 3.0
@@ -142,7 +142,7 @@ class Bars(client.Progress):
     """A bar for the whole step, and one for each file at work."""
 
     def __init__(self, console: rich_console.Console | None = None) -> None:
-        self._console = console or rich_console.Console(stderr=True, highlight=False)
+        self._console = console or safe_console.Console(stderr=True, highlight=False)
         self._bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description}", table_column=_path_column()),
             rich_progress.BarColumn(bar_width=24),
@@ -259,4 +259,4 @@ def _going_on(path: str, size_bytes: int, done_bytes: int) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(safe_text.printable(text), err=True)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from modelkeep import client
-from modelkeep.cli import picking, session, settings
+from modelkeep.cli import picking, safe_text, session, settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
@@ -62,6 +62,6 @@ def _write(
 
     document = session.run(chosen, work)
     if file is None:
-        click.echo(document)
+        click.echo(safe_text.escaped(document))
     else:
         file.write_text(f"{document}\n", "utf-8")

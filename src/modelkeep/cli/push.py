@@ -14,9 +14,9 @@ from modelkeep.cli import (
     output,
     progress,
     release,
+    safe_text,
     session,
     settings,
-    tables,
     units,
     ways,
 )
@@ -183,4 +183,4 @@ def _marks(version: client.Version) -> str:
 
 def _plain(description: str) -> str:
     """The text as it is: file names may hold what moves a terminal or reads as markup."""
-    return markup.escape(tables.printable(description))
+    return markup.escape(safe_text.printable(description))

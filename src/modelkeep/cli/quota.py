@@ -4,7 +4,7 @@ import click
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, output, session, settings, tables, units, values
+from modelkeep.cli import grid, output, safe_text, session, settings, tables, units, values
 
 _PERCENT = 100
 
@@ -96,7 +96,7 @@ def recount(chosen: settings.Settings, namespace: str, form: str) -> None:
     document = {"usage": counted, "previous": previous, "differed": counted != previous}
     output.emit(document, form, lambda: _drawn(counted))
     verdict = "the counters were right" if counted == previous else "THE COUNTERS WERE WRONG"
-    click.echo(verdict, err=True)
+    click.echo(safe_text.printable(verdict), err=True)
 
 
 def _drawn(found: client.NamespaceUsage) -> rich_table.Table:

@@ -4,7 +4,7 @@ import click
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, output, session, settings, tables
+from modelkeep.cli import grid, output, safe_text, session, settings, tables
 
 _MOST_AT_ONCE = 1000
 
@@ -81,7 +81,7 @@ def drawn(entries: list[client.Version]) -> rich_table.Table:
         )
         for one in entries
     ]
-    titles = [tables.printable(name).upper() for name in metrics]
+    titles = [safe_text.printable(name).upper() for name in metrics]
     return grid.of(("REF", "STAGE", "STATE", *titles, "CREATED"), rows, right=set(titles))
 
 

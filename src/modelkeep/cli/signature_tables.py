@@ -7,7 +7,7 @@ from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import grid, tables, units
+from modelkeep.cli import grid, safe_text, tables, units
 
 _SHOWN_HINT = 16
 
@@ -96,4 +96,4 @@ def verdict(found: client.SignatureVerdict) -> rich_console.RenderableType:
 def checked(what: str, one: client.CheckedSignature) -> text.Text:
     """What was verified here."""
     files = units.count(one.files, "file")
-    return text.Text.assemble((tables.printable(what), "bold"), f" verified: signed, {files}")
+    return text.Text.assemble((safe_text.printable(what), "bold"), f" verified: signed, {files}")

@@ -7,7 +7,7 @@ from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import contents, grid, units
+from modelkeep.cli import contents, grid, safe_text, units
 
 _STAGE_STYLES = {
     "production": "bold green",
@@ -234,15 +234,7 @@ def state(version: client.Version) -> text.Text:
 
 def cell(value: str, style: str = "") -> text.Text:
     """Text that rich does not read as markup, printable only; a dash for none."""
-    return text.Text(printable(value), style) if value else text.Text("-", "dim")
-
-
-def printable(value: str) -> str:
-    """The text without what could move a terminal's cursor or change its colours."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}"
-        for char in value
-    )
+    return text.Text(safe_text.printable(value), style) if value else text.Text("-", "dim")
 
 
 def age(instant: datetime | None) -> text.Text:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from modelkeep import client
-from modelkeep.cli import filtering, output, session, settings, tables
+from modelkeep.cli import filtering, output, safe_text, session, settings
 
 _SHOWN_CHARS = 120
 
@@ -74,11 +74,11 @@ class _Listener(client.Progress):
 
 def _line(event: client.Event, form: str) -> str:
     if form == "json":
-        return json.dumps(output.plain(event), ensure_ascii=False)
+        return safe_text.escaped(json.dumps(output.plain(event), ensure_ascii=False))
     at = event.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     place = event.resource.partition("/")[2].partition("/")[2] or event.resource
     line = f"{event.sequence:>6}  {at}  {event.action:<20} {place}  by {event.actor}"
-    return tables.printable(f"{line}{_particulars(event)}")
+    return safe_text.printable(f"{line}{_particulars(event)}")
 
 
 def _particulars(event: client.Event) -> str:

@@ -3,7 +3,7 @@
 import click
 
 from modelkeep import client
-from modelkeep.cli import filtering, output, session, settings, webhook_tables
+from modelkeep.cli import filtering, output, safe_text, session, settings, webhook_tables
 
 _SHOWN_DELIVERIES = 100
 
@@ -85,7 +85,7 @@ def remove(chosen: settings.Settings, name: str) -> None:
         await registry.delete_webhook(name)
 
     session.run(chosen, work)
-    click.echo(f"{name} removed")
+    click.echo(safe_text.printable(f"{name} removed"))
 
 
 @webhook.command("enable")
