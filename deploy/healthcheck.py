@@ -1,24 +1,27 @@
 # noqa: INP001 - a script, not a package
-"""Exit code 0 if the server at HOST:PORT says SERVING: `healthcheck.py HOST:PORT`."""
+"""Exit code 0 if the server's admin port says that it is ready: `healthcheck.py HOST:PORT`.
 
+The admin port and not the API: that may want TLS, a name that fits and a certificate.
+"""
+
+import http.client
 import sys
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-_TIMEOUT_S = 3
+_TIMEOUT_S = 4
 
 
 def main(endpoint: str) -> str | None:
     """Ask once; why it is not healthy, or None."""
-    with grpc.insecure_channel(endpoint) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_S)
-        except grpc.RpcError as error:
-            return f"{endpoint} does not answer: {error.code().name}"
-    is_serving = answer.status == health_pb2.HealthCheckResponse.SERVING
-    return None if is_serving else f"{endpoint} is not serving"
+    connection = http.client.HTTPConnection(endpoint, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        said = answer.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"{endpoint} does not answer: {error}"
+    finally:
+        connection.close()
+    return None if answer.status == http.client.OK else f"{endpoint} is not ready: {said}"
 
 
 if __name__ == "__main__":
