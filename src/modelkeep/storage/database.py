@@ -26,6 +26,7 @@ _TAKEN = {
     "namespace_name_unique": "a namespace of that name exists",
     "model_name_unique": "a model of that name exists in the namespace, perhaps deleted",
     "model_name_taken": "that is the former name of another model, which still answers to it",
+    "environment_name_unique": "an environment of that name exists in the namespace",
     "version_semver_unique": "that version exists in the model, perhaps deleted",
 }
 _REFUSED = {
@@ -35,6 +36,12 @@ _REFUSED = {
     "transition_append_only": ("what was said about a move never changes", "APPEND_ONLY"),
     "transition_four_eyes": ("nobody judges what they asked for themselves", "FOUR_EYES"),
     "evaluation_append_only": ("an evaluation never changes", "EVALUATION_APPEND_ONLY"),
+    "deployment_append_only": ("a deployment that has ended never changes", "DEPLOYMENT_ENDED"),
+    "deployment_environment_exists": (
+        "something was deployed in the environment, and its history stays",
+        "ENVIRONMENT_IN_USE",
+    ),
+    "version_deployed": ("the version is deployed; end that first", "VERSION_IN_USE"),
     "signature_append_only": ("a signature never changes", "SIGNATURE_APPEND_ONLY"),
     "trusted_signer_append_only": (
         "a trusted signer never changes; it is revoked, once",
@@ -43,6 +50,7 @@ _REFUSED = {
     "audit_append_only": ("the audit log is append-only", "AUDIT_APPEND_ONLY"),
 }
 _RACED = {
+    "deployment_one_at_a_time": "another version was deployed there at the same time",
     "evaluation_superseded_once": "the evaluation was superseded by another at the same time",
     "alias_assignment_one_open": "the alias was moved by somebody else at the same time",
     "transition_one_open": "the same move was asked for by somebody else at the same time",
