@@ -50,6 +50,9 @@ PARENTS |= {"GetStageHistory": MODEL}
 PARENTS |= {"ListDeliveries": WEBHOOK}
 PARENTS |= {"RecordEvaluation": VERSION, "ListEvaluations": VERSION}
 NOUNS |= {"GetEvaluation": f"{VERSION}/evaluations/" + "0" * 16}
+NOUNS |= {"EvaluationPlan": f"{MODEL}/evaluationPlan"}
+PARENTS |= {"RecommendVersion": MODEL}
+PLAN = {"metric": "none", "direction": "METRIC_DIRECTION_HIGHER", "dataset": "none"}
 TRANSITION = f"{VERSION}/transitions/" + "0" * 16
 GATE_POLICY = f"{MODEL}/gatePolicies/staging"
 NOUNS |= {"Transition": TRANSITION, "GatePolicy": GATE_POLICY, "EvaluateGates": VERSION}
@@ -81,7 +84,10 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "sent_parts": [{"number": 1, "etag": "x"}],
         "refs": ["none/none", "none/other"],
         "dataset": "none",
-        "evaluation": EVALUATION,
+        # Either results that come along, or a dataset: the latter.
+        **({"evaluation": EVALUATION} if method.name != "CheckRegression" else {}),
+        "baseline_ref": "none/none",
+        "plan": {"name": name, **PLAN},
         "destination": MODEL,
         "node": {"kind": "LINEAGE_KIND_OTHER", "name": "none"},
         "link": LINK,
