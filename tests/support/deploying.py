@@ -82,6 +82,18 @@ class Deployed:
         return (await self.stubs.registry.GetVersion(request)).version.stage
 
 
+_models: dict[wire.Stubs, str] = {}
+
+
+async def model_once(stubs: wire.Stubs) -> str:
+    """A model with a version in development, the same for all who ask through these stubs."""
+    if stubs not in _models:
+        model = await stubs.new_model()
+        await stubs.ready(model, "1.0.0")
+        _models[stubs] = model
+    return _models[stubs]
+
+
 async def place(stubs: wire.Stubs, **fields: Any) -> Deployed:
     """A new model, and an environment `prod` that takes production."""
     model = await stubs.new_model()
