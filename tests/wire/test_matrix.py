@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import descriptor, message_factory
-from support import wire
+from support import signing, wire
 
+from modelkeep.attestation import signing as attestation
 from modelkeep.authz import caller as callers
 from modelkeep.domain import errors
 from modelkeep.transport import authentication
@@ -55,6 +56,11 @@ PARENTS |= {"RecommendVersion": MODEL}
 PLAN = {"metric": "none", "direction": "METRIC_DIRECTION_HIGHER", "dataset": "none"}
 TRANSITION = f"{VERSION}/transitions/" + "0" * 16
 GATE_POLICY = f"{MODEL}/gatePolicies/staging"
+NOUNS |= {"GetSignature": f"{VERSION}/signatures/" + "0" * 16, "GetSignatureVerdict": VERSION}
+NOUNS |= {"ProvenanceStatement": VERSION, "BillOfMaterials": VERSION}
+NOUNS |= {"RevokeTrustedSigner": "namespaces/none/trustedSigners/none"}
+PARENTS |= {"AttachSignature": VERSION, "ListSignatures": VERSION}
+KEY = signing.private_key()
 NOUNS |= {"Transition": TRANSITION, "GatePolicy": GATE_POLICY, "EvaluateGates": VERSION}
 PARENTS |= {"RequestTransition": VERSION}
 
@@ -102,6 +108,9 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         "webhook": {"name": name, "url": "https://example.com/"},
         "alias": {"name": name, "version": VERSION},
         "policy": {"name": GATE_POLICY},
+        "bundle": attestation.sign("none", {"a": "0" * 64}, signing.loaded(KEY)),
+        "trusted_signer_id": "none",
+        "trusted_signer": {"public_key": signing.public_pem(KEY)},
         "environment_id": "none",
         "environment": {"name": name, "stages": ["staging"]}
         if "Environment" in method.name
