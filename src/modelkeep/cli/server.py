@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from modelkeep import allocator, config
-from modelkeep.cli import extras
+from modelkeep.cli import extras, own_admin
 
 
 @click.command()
@@ -45,7 +45,13 @@ def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -
 
 @click.command()
 @click.option("--migrate", "migrate_first", is_flag=True, help="Apply database migrations first.")
-def serve(migrate_first: bool) -> None:
+@click.option(
+    "--admin-token",
+    "token_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make whoever runs this an administrator, and keep a token of theirs in this file.",
+)
+def serve(migrate_first: bool, token_file: Path | None) -> None:
     """Run the server on the Postgres and S3 store of the MODELKEEP_ variables."""
     with extras.plain_failures():
         chosen = config.from_environ(os.environ)
@@ -53,7 +59,7 @@ def serve(migrate_first: bool) -> None:
         from modelkeep import log  # noqa: PLC0415 - an extra
 
         log.configure(chosen.log_level, chosen.log_format)
-        asyncio.run(_serve(chosen, migrate_first=migrate_first))
+        asyncio.run(_serve(chosen, token_file, migrate_first=migrate_first))
 
 
 @click.command()
@@ -70,11 +76,13 @@ def migrate() -> None:
             click.echo("nothing to apply")
 
 
-async def _serve(chosen: config.Config, *, migrate_first: bool) -> None:
+async def _serve(chosen: config.Config, token_file: Path | None, *, migrate_first: bool) -> None:
     from modelkeep import app  # noqa: PLC0415 - an extra
 
     if migrate_first:
         await app.migrate(chosen.database_url)
+    if token_file is not None:
+        await own_admin.keep_token(token_file, chosen.database_url)
     await app.serve(chosen, _announce, _announce_admin)
 
 

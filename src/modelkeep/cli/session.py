@@ -22,8 +22,17 @@ def run(
         click.ClickException: the file system failed.
         click.exceptions.Exit: with 130 on Ctrl-C.
     """
+    return run_with(chosen, lambda: credentials.chosen_by(chosen), work)
+
+
+def run_with(
+    chosen: settings.Settings,
+    show: Callable[[], client.Credentials],
+    work: Callable[[client.Registry], Awaitable[_Result]],
+) -> _Result:
+    """As `run`, with these credentials."""
     try:
-        return asyncio.run(_connected(chosen, work))
+        return asyncio.run(_connected(chosen, show(), work))
     except client.RegistryError as error:
         raise failures.from_error(error, chosen) from error
     except KeyboardInterrupt:
@@ -49,8 +58,9 @@ class FileFailure(click.ClickException):
 
 
 async def _connected(
-    chosen: settings.Settings, work: Callable[[client.Registry], Awaitable[_Result]]
+    chosen: settings.Settings,
+    shown: client.Credentials,
+    work: Callable[[client.Registry], Awaitable[_Result]],
 ) -> _Result:
-    shown = credentials.chosen_by(chosen)
     async with client.connect(chosen.endpoint, credentials=shown) as registry:
         return await work(registry)

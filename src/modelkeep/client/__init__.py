@@ -13,6 +13,15 @@ Values are frozen dataclasses, failures are `RegistryError` and its subclasses.
 """
 
 from modelkeep.audit_chain.lines import Signed as SignedCheckpoint
+from modelkeep.client.access_calls import EVERYBODY
+from modelkeep.client.access_records import (
+    AccessToken,
+    Identity,
+    NewToken,
+    Role,
+    RoleBinding,
+    RoleGrant,
+)
 from modelkeep.client.audit_file import FileWalk as AuditFileWalk
 from modelkeep.client.audit_file import read_checkpoints as read_audit_checkpoints
 from modelkeep.client.audit_file import verify_lines as verify_audit_lines
@@ -124,6 +133,7 @@ from modelkeep.client.lineage import (
     LineageNode,
 )
 from modelkeep.client.lineage import parse_node as parse_lineage_node
+from modelkeep.client.logins import found_for as credentials_for
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.prompts import render_prompt
@@ -194,7 +204,9 @@ __all__ = [
     "DEFAULT_ENDPOINT",
     "DEFAULT_STREAMS",
     "DEFAULT_TIMEOUT_S",
+    "EVERYBODY",
     "NO_CREDENTIALS",
+    "AccessToken",
     "Alias",
     "AliasAssignment",
     "AliasProtection",
@@ -260,6 +272,7 @@ __all__ = [
     "GarbageBlob",
     "GarbageReason",
     "HistoryEntry",
+    "Identity",
     "ImportReport",
     "InvalidRequest",
     "LimitReached",
@@ -278,6 +291,7 @@ __all__ = [
     "Namespace",
     "NamespaceUsage",
     "NewSecret",
+    "NewToken",
     "NotFound",
     "PickleFacts",
     "PicklePolicy",
@@ -300,6 +314,9 @@ __all__ = [
     "RegressionReport",
     "Reuse",
     "RiskTier",
+    "Role",
+    "RoleBinding",
+    "RoleGrant",
     "RollbackMove",
     "RollbackOutcome",
     "Sampling",
@@ -339,6 +356,7 @@ __all__ = [
     "check_folder",
     "connect",
     "connect_sync",
+    "credentials_for",
     "is_delivery_name",
     "parse_lineage_node",
     "parse_ref",
@@ -354,7 +372,7 @@ def connect(
     endpoint: str = DEFAULT_ENDPOINT,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-    credentials: Credentials = NO_CREDENTIALS,
+    credentials: Credentials | None = None,
 ) -> Registry:
     """A registry to use in `async with`; call it inside a running event loop.
 
@@ -362,19 +380,22 @@ def connect(
         endpoint: `HOST:PORT`, or `https://HOST:PORT` for a server that speaks TLS; nothing is
             connected before the first call.
         timeout_s: how long one unary call may take, in seconds.
-        credentials: who calls, and by what the server is known.
+        credentials: who calls, and by what the server is known; None for those that are found by
+            `credentials_for`.
 
     Raises:
         InvalidRequest: the endpoint is not one, or the credentials are not for it.
     """
-    return Registry(endpoint, timeout_s=timeout_s, shown=credentials)
+    shown = credentials_for(endpoint) if credentials is None else credentials
+    return Registry(endpoint, timeout_s=timeout_s, shown=shown)
 
 
 def connect_sync(
     endpoint: str = DEFAULT_ENDPOINT,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-    credentials: Credentials = NO_CREDENTIALS,
+    credentials: Credentials | None = None,
 ) -> SyncRegistry:
     """A registry whose calls block, to use in `with`; otherwise the same as `connect`."""
-    return SyncRegistry(endpoint, timeout_s=timeout_s, shown=credentials)
+    shown = credentials_for(endpoint) if credentials is None else credentials
+    return SyncRegistry(endpoint, timeout_s=timeout_s, shown=shown)

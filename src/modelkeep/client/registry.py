@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from modelkeep.client import (
+    access_calls,
     batch_calls,
     blobs,
     compliance,
@@ -66,6 +67,7 @@ class Registry(
     signatures.SignatureCalls,
     trusting.TrustCalls,
     provenance.ProvenanceCalls,
+    access_calls.AccessCalls,
     exchanges.ExchangeCalls,
 ):
     """A connection to one registry; see `modelkeep.client.connect`."""

@@ -6,8 +6,16 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelkeep import config
-from modelkeep.local import child, files, lock, postgres, seaweed, server, supervisor
+from modelkeep import config, own_files
+from modelkeep.local import (
+    child,
+    files,
+    lock,
+    postgres,
+    seaweed,
+    server,
+    supervisor,
+)
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PLACEHOLDERS = {"DATABASE_URL", "S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
@@ -48,8 +56,15 @@ async def _supervise(data: Path, listen: str, environ: Mapping[str, str], held: 
     services = (postgres.Postgres(data), seaweed.SeaweedFS(data))
     front = server.Server(data, services, listen, environ)
 
+    notes: list[Path] = []
+
     def announce(endpoint: str) -> None:
         held.describe(endpoint)
+        notes.append(own_files.note_local_server(environ, endpoint, data))
         print(f"{server.READY}{endpoint}", flush=True)
 
-    await supervisor.Supervisor(services, front, child.Places(data)).run(stop, announce)
+    try:
+        await supervisor.Supervisor(services, front, child.Places(data)).run(stop, announce)
+    finally:
+        for note in notes:
+            note.unlink(missing_ok=True)

@@ -7,13 +7,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelkeep import allocator
+from modelkeep import allocator, own_files
 from modelkeep.local import child, errors, files, postgres, seaweed
 
 READY = "modelkeep ready on "
 _SEALING = "MODELKEEP_SECRET_KEY"
 _SIGNING = "MODELKEEP_AUDIT_SIGNING_KEY"
-_ANONYMOUS = "MODELKEEP_ANONYMOUS_ROLE"
 _START_TIMEOUT_S = 60.0
 _DRAIN_TIMEOUT_S = 10
 _MARGIN_S = 5
@@ -108,14 +107,14 @@ class Server:
             "MODELKEEP_LISTEN": self._listen,
             "MODELKEEP_DRAIN_TIMEOUT_S": str(_DRAIN_TIMEOUT_S),
             _SEALING: self._environ.get(_SEALING) or files.kept_key(self._data / "webhook.key"),
-            _ANONYMOUS: self._environ.get(_ANONYMOUS, "admin"),
             _SIGNING: self._environ.get(_SIGNING) or files.kept_key(self._data / "audit.key"),
         }
 
     def _program(self) -> child.Program:
+        token = str(self._data / own_files.TOKEN_FILE)
         return child.Program(
             name=self.name,
-            argv=[sys.executable, "-m", "modelkeep", "serve", "--migrate"],
+            argv=[sys.executable, "-m", "modelkeep", "serve", "--migrate", "--admin-token", token],
             # The allocator's settings at once: the server need not start again to obtain them.
             environ=allocator.SETTINGS | self._environ | self._started_with,
             directory=self._data,
