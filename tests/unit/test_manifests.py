@@ -17,7 +17,8 @@ def file(path: str, size_bytes: int = 1) -> manifests.File:
 @pytest.mark.parametrize(
     "path",
     ["", "/", "/etc/passwd", "..", "../x", "a/../b", "a/./b", "a//b", "a/", "./a", "a\\b", "a\x00b",
-     "a\nb", "a\x7fb", "a\x9bb", "x" * 1025, "é" * 513, "C:\\x"],
+     "a\nb", "a\x7fb", "a\x9bb", "x" * 1025, "é" * 513, "C:\\x",
+     "model_\u202ecod.exe", "\u2066a", "a\u200fb", "a\u061cb"],
 )  # fmt: skip
 def test_paths_that_could_escape_or_deceive_are_refused(path: str) -> None:
     with pytest.raises(errors.InvalidArgument):

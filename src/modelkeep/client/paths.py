@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from modelkeep.client import errors
 
 MAX_PATH_BYTES = 1024
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FIRST_PRINTABLE = 0x20
 _DELETE = 0x7F
 
@@ -62,6 +63,8 @@ def _bad_characters(path: str) -> str:
         return "it has a backslash"
     if any(ord(char) < _FIRST_PRINTABLE or ord(char) == _DELETE for char in path):
         return "it has a control character"
+    if any(char in _TURNING for char in path):
+        return "it has a character that turns the direction in which it is read"
     if any(unicodedata.category(char) == "Cs" for char in path):
         return "it is not UTF-8"
     return ""

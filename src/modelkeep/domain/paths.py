@@ -5,6 +5,10 @@ from collections.abc import Iterable
 
 from modelkeep.domain import checks, limits
 
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks, embeddings, overrides and isolates of direction (Unicode's UAX 9): behind one of them
+`model_cod.exe` may read as `model_exe.doc`. No language needs them within a name."""
+
 
 def check(path: str) -> None:
     """Raise `errors.InvalidArgument` unless the path is one we store."""
@@ -24,6 +28,9 @@ def check(path: str) -> None:
             f"{shown} is not normalised: it has an empty segment, '.' or '..'",
         )
         found.require("\\" not in path, "", f"{shown} has a backslash; use '/'")
+        found.require(
+            not _TURNING & set(path), "", f"{shown} has a character that turns how it is read"
+        )
         found.text("", path[: limits.PATH_BYTES], limits.PATH_BYTES)
 
 

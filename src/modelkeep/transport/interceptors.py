@@ -4,15 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from modelkeep.authz import caller as callers
 from modelkeep.domain import errors
-from modelkeep.transport import authentication, limiting, redirects, wire_chunks
+from modelkeep.transport import authentication, crowding, limiting, redirects, wire_chunks
 from modelkeep.transport import errors as wire_errors
 
 OUR_SERVICES = "/modelkeep.v1."
@@ -24,6 +25,13 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 _MALFORMED = object()
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Crowded:
+    """Stands for a message with too many entries, `field` among them."""
+
+    field: str
 
 
 class CallObserver(Protocol):
@@ -233,9 +241,11 @@ async def _abort(context: Context, failure: errors.ModelkeepError, request_id: s
 
 
 def _well_formed(message: Any) -> Any:
-    """The message, unless its bytes were none of its type."""
+    """The message, unless its bytes were none of its type or it is beyond all bounds."""
     if message is _MALFORMED:
         raise errors.invalid("is not a valid message of its type", "request")
+    if isinstance(message, _Crowded):
+        raise errors.invalid(f"has more than {crowding.MOST:,} entries", message.field)
     return message
 
 
@@ -250,8 +260,12 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
 
     def attempt(raw: bytes) -> Any:
         try:
-            return deserialize(raw)
+            message = deserialize(raw)
         except DecodeError:
             return _MALFORMED
+        if len(raw) > crowding.LARGE_BYTES and isinstance(message, Message):
+            field = crowding.field_of(message)
+            return _Crowded(field) if field else message
+        return message
 
     return attempt
