@@ -1,13 +1,12 @@
 """Who a client's certificate is for: its names, as TLS verified them, and whom each one means."""
 
 import functools
-import re
 from collections.abc import Mapping
 
 from cryptography import x509
 
 from modelkeep.authz import identity
-from modelkeep.domain import errors
+from modelkeep.domain import access, errors
 
 KINDS = ("URI", "DNS", "EMAIL")
 _KIND_OF: tuple[tuple[type[x509.GeneralName], str], ...] = (
@@ -15,7 +14,6 @@ _KIND_OF: tuple[tuple[type[x509.GeneralName], str], ...] = (
     (x509.DNSName, "DNS"),
     (x509.RFC822Name, "EMAIL"),
 )
-_PRINCIPAL = re.compile(r"(?:user|service):[!-~]{1,256}")
 
 
 def read_rules(text: str) -> Mapping[str, str]:
@@ -29,7 +27,7 @@ def read_rules(text: str) -> Mapping[str, str]:
         kind, _, value = name.partition(":")
         if kind not in KINDS or not value or "*" in value or not value.isprintable():
             raise ValueError(f"{rule!r}: expected URI:, DNS: or EMAIL:, and a name without *")
-        if _PRINCIPAL.fullmatch(principal) is None:
+        if principal.startswith("group:") or not access.is_nameable(principal):
             raise ValueError(f"{rule!r}: expected =user:NAME or =service:NAME behind it")
         if rules.setdefault(plain(kind, value), principal) != principal:
             raise ValueError(f"{rule!r}: the name means somebody else already")

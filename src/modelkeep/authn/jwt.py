@@ -7,10 +7,9 @@ import jwt
 
 from modelkeep.authn import issuers, jwks, keys, tokens
 from modelkeep.authz import identity
-from modelkeep.domain import errors
+from modelkeep.domain import access, errors, limits
 
 _REQUIRED = ["exp", "iss", "aud"]
-_MAX_NAME_CHARS = 256
 
 
 class TokenWay:
@@ -92,21 +91,23 @@ def _claims(token: str, issuer: issuers.Issuer, key: keys.Key, algorithm: str) -
         ) from None
     except jwt.MissingRequiredClaimError as failure:
         raise _refusal(f"the token does not say {failure.claim}", "TOKEN_INCOMPLETE") from None
-    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError, jwt.InvalidKeyError):
         raise _refusal("the token's signature is not good", "TOKEN_BAD_SIGNATURE") from None
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+        raise _refusal("the token has a claim that is none", "TOKEN_MALFORMED") from None
 
 
 def _identity(issuer: issuers.Issuer, claims: Mapping[str, Any]) -> identity.Identity:
-    name = _claim(claims, issuer.user_claim)
+    principal = _named(issuer.principal_prefix, _claim(claims, issuer.user_claim))
     if issuer.user_claim == ("email",) and claims.get("email_verified", True) is not True:
         raise _refusal("the token's e-mail address is not verified", "TOKEN_INCOMPLETE")
-    if not _is_name(name):
+    if not principal:
         raise _refusal(
             f"the token does not say who it is for: {'.'.join(issuer.user_claim)} is missing, or"
             " is no name",
             "TOKEN_INCOMPLETE",
         )
-    return identity.Identity(f"{issuer.principal_prefix}{name}", _groups(issuer, claims))
+    return identity.Identity(principal, _groups(issuer, claims))
 
 
 def _groups(issuer: issuers.Issuer, claims: Mapping[str, Any]) -> frozenset[str]:
@@ -115,7 +116,7 @@ def _groups(issuer: issuers.Issuer, claims: Mapping[str, Any]) -> frozenset[str]
         return frozenset()
     found = _claim(claims, issuer.groups_claim)
     listed = found if isinstance(found, list) else [found]
-    return frozenset(f"{issuer.group_prefix}{name}" for name in listed if _is_name(name))
+    return frozenset(filter(None, (_named(issuer.group_prefix, name) for name in listed)))
 
 
 def _claim(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -125,13 +126,11 @@ def _claim(claims: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return found
 
 
-def _is_name(name: Any) -> bool:
-    return (
-        isinstance(name, str)
-        and 0 < len(name) <= _MAX_NAME_CHARS
-        and name.isprintable()
-        and not any(map(str.isspace, name))
-    )
+def _named(prefix: str, name: Any) -> str:
+    """The principal of that name; '' if no role could ever be given to it."""
+    principal = f"{prefix}{name}" if isinstance(name, str) and name else ""
+    fits = len(principal) <= limits.NAME_CHARS and access.is_nameable(principal)
+    return principal if fits else ""
 
 
 def _refusal(message: str, reason: str) -> errors.Unauthenticated:
