@@ -9,7 +9,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, tables
+from modelkeep.cli import grid, safe_text, tables
 from modelkeep.cli import markdown as markdown_text
 
 _HEADINGS = (
@@ -117,5 +117,6 @@ def _cell(value: object) -> str:
         case tuple():
             return " ".join(map(str, value))
         case str():
-            return f"'{value}" if value[:1] in _FORMULA and value else str(value)
+            plain = safe_text.printable(value)
+            return f"'{plain}" if value[:1] in _FORMULA and value else plain
     return str(value)
