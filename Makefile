@@ -10,7 +10,7 @@ PROTOS := $(wildcard protos/modelkeep/v1/*.proto)
 GENERATED := src/modelkeep/v1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check protos fmt bench bench-scale e2e lock baseline clean
+.PHONY: help setup demo test check protos fmt bench bench-scale fuzz audit e2e lock baseline clean
 
 help: ## List the targets
 	@echo 'Modelkeep: a model registry you can trust with production. Start with `make demo`.'
@@ -65,6 +65,14 @@ bench: $(STAMP) ## Measure against the direct path, in one run; figures in build
 
 bench-scale: $(STAMP) ## Measure at ten thousand and at a million versions, in one run, beside MLflow
 	@$(BIN)/python tests/bench/bench_scale.py --mlflow
+
+fuzz: $(STAMP) ## Send every RPC random and spoilt messages, 100,000 in all, and print what was answered
+	@MODELKEEP_TEST_FUZZ_MESSAGES=$${MESSAGES:-100000} MODELKEEP_TEST_FUZZ_SEED=$${SEED:-$$(date +%s)} \
+		$(BIN)/python -m pytest tests/fuzz -q -s
+
+# Asks the index's advisories about each locked version; --strict: what cannot be asked about fails.
+audit: $(STAMP) ## Look for known vulnerabilities in the locked packages (needs the internet)
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r deploy/requirements.lock
 
 e2e: $(STAMP) ## Run the documentation's commands, everything over MinIO (both need go), an import from MLflow
 	@$(BIN)/python -m pytest tests/e2e

@@ -1,6 +1,7 @@
 """The limits of calls, built from the configuration."""
 
 from modelkeep import config as configuration
+from modelkeep.domain import limits
 from modelkeep.transport import limiting
 
 
@@ -19,5 +20,6 @@ def of(config: configuration.Config) -> limiting.Limits:
         streams_per_connection=config.limit_streams_per_connection,
         deadline_s=config.limit_deadline_s,
         reader_stall_s=config.limit_reader_stall_s,
+        upload_bytes_per_s=config.limit_upload_kib_per_s * limits.KIB,
         connections=config.limit_connections,
     )

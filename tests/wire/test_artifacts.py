@@ -52,6 +52,11 @@ async def test_the_capabilities_are_the_limits(stubs: wire.Stubs) -> None:
         max_batch_bytes=2 << 20,
         max_batch_blobs=500,
         max_transfer_urls=64,
+        max_streams=256,
+        max_watches=10_000,
+        max_streams_per_connection=1000,
+        max_deadline_seconds=3600,
+        min_upload_bytes_per_second=16 << 10,
     )
 
 

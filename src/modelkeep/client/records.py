@@ -312,6 +312,11 @@ class Capabilities:
     max_batch_blobs: int = 0
     direct_transfer: bool = False
     max_transfer_urls: int = 0
+    max_streams: int = 0
+    max_watches: int = 0
+    max_streams_per_connection: int = 0
+    max_deadline_seconds: int = 0
+    min_upload_bytes_per_second: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from modelkeep.transport import (
     convert_garbage,
     convert_soundness,
     convert_transfers,
+    limiting,
     page_tokens,
 )
 from modelkeep.v1 import artifact_service_pb2 as pb
@@ -22,7 +23,12 @@ from modelkeep.v1 import artifact_service_pb2_grpc as pb_grpc
 class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
     """Turns requests into domain values, calls one service method, turns its answer back."""
 
-    def __init__(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
+    def __init__(
+        self,
+        artifact: usecases.Artifact,
+        tokens: page_tokens.PageTokens,
+        kept: limiting.Limits,
+    ) -> None:
         self._artifacts = artifact.artifacts
         self._uploads = artifact.uploads
         self._batches = artifact.batches
@@ -30,12 +36,13 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         self._checks = artifact.checks
         self._collecting = artifact.collecting
         self._tokens = tokens
+        self._kept = kept
 
     async def GetCapabilities(
         self, request: pb.GetCapabilitiesRequest, context: Any
     ) -> pb.GetCapabilitiesResponse:
         return crossing.capabilities_to_wire(
-            modelkeep.__version__, direct_transfer=self._transfers.offered
+            modelkeep.__version__, self._kept, direct_transfer=self._transfers.offered
         )
 
     async def FindMissingBlobs(

@@ -5,7 +5,7 @@ from functools import partial
 
 from modelkeep.domain import blobs, checks, errors, limits, names, uploads
 from modelkeep.service import changes
-from modelkeep.transport import convert, wire_chunks
+from modelkeep.transport import convert, limiting, wire_chunks
 from modelkeep.v1 import artifact_service_pb2 as pb
 
 STATES = {
@@ -18,9 +18,9 @@ STATES = {
 
 
 def capabilities_to_wire(
-    server_version: str, *, direct_transfer: bool
+    server_version: str, kept: limiting.Limits, *, direct_transfer: bool
 ) -> pb.GetCapabilitiesResponse:
-    """The limits of this build, and whether this server gives out URLs of its store."""
+    """The limits of this build and server, and whether it gives out URLs of its store."""
     return pb.GetCapabilitiesResponse(
         server_version=server_version,
         chunk_bytes=limits.CHUNK_BYTES,
@@ -37,6 +37,11 @@ def capabilities_to_wire(
         max_batch_blobs=limits.BATCH_BLOBS,
         direct_transfer=direct_transfer,
         max_transfer_urls=limits.TRANSFER_URLS,
+        max_streams=kept.allowances[limiting.Kind.STREAM].at_once,
+        max_watches=kept.allowances[limiting.Kind.WATCH].at_once,
+        max_streams_per_connection=kept.streams_per_connection,
+        max_deadline_seconds=kept.deadline_s,
+        min_upload_bytes_per_second=kept.upload_bytes_per_s,
     )
 
 

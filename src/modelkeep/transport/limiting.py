@@ -74,6 +74,7 @@ class Limits:
         streams_per_connection: streams and watches of one connection.
         deadline_s: longest that a call with one answer may take, whatever its caller says.
         reader_stall_s: how long a caller may not read what a stream has for it.
+        upload_bytes_per_s: how slowly a part may come in; whoever stores parts keeps this one.
         connections: connections that are open.
     """
 
@@ -82,6 +83,7 @@ class Limits:
     streams_per_connection: int = 0
     deadline_s: int = 0
     reader_stall_s: int = 0
+    upload_bytes_per_s: int = 0
     connections: int = 0
 
 

@@ -161,7 +161,7 @@ class Server:
 
     def add_artifact(self, artifact: usecases.Artifact, tokens: page_tokens.PageTokens) -> None:
         """Offer ArtifactService."""
-        servicer = artifact_servicer.ArtifactServicer(artifact, tokens)
+        servicer = artifact_servicer.ArtifactServicer(artifact, tokens, self._limiter.limits)
         artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(servicer, self._grpc)
         self._names.append(_full_name(artifact_service_pb2.DESCRIPTOR))
 

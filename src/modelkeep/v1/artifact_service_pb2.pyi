@@ -143,6 +143,11 @@ class GetCapabilitiesResponse(_message.Message):
     MAX_BATCH_BLOBS_FIELD_NUMBER: _builtins.int
     DIRECT_TRANSFER_FIELD_NUMBER: _builtins.int
     MAX_TRANSFER_URLS_FIELD_NUMBER: _builtins.int
+    MAX_STREAMS_FIELD_NUMBER: _builtins.int
+    MAX_WATCHES_FIELD_NUMBER: _builtins.int
+    MAX_STREAMS_PER_CONNECTION_FIELD_NUMBER: _builtins.int
+    MAX_DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
+    MIN_UPLOAD_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     server_version: _builtins.str
     """Version of the server."""
     chunk_bytes: _builtins.int
@@ -173,6 +178,23 @@ class GetCapabilitiesResponse(_message.Message):
     """Whether CreateTransferUrls gives URLs out. The caller need not be able to reach the store: try."""
     max_transfer_urls: _builtins.int
     """Most URLs in one CreateTransferUrls, and most parts in one ConfirmParts."""
+    max_streams: _builtins.int
+    """Most WriteUpload and ReadBlob streams that one principal may have open; 0 is no limit. What is
+    over a limit of calls is refused with RESOURCE_EXHAUSTED, reason THROTTLED, whose metadata names
+    the limit; nothing was done, and RetryInfo tells when to try again.
+    """
+    max_watches: _builtins.int
+    """Most Watch streams that one principal may have open; 0 is no limit."""
+    max_streams_per_connection: _builtins.int
+    """Most streams, watches included, on one connection; 0 is no limit."""
+    max_deadline_seconds: _builtins.int
+    """Longest that a call with one answer may take, in seconds; a longer deadline is cut to it. 0 is no
+    limit.
+    """
+    min_upload_bytes_per_second: _builtins.int
+    """How slowly a stream of WriteUpload may send within a part, in bytes a second; 0 takes any pace.
+    Whoever is slower is cut with UNAVAILABLE, reason STREAM_SLOW, and may resume.
+    """
     def __init__(
         self,
         *,
@@ -191,10 +213,15 @@ class GetCapabilitiesResponse(_message.Message):
         max_batch_blobs: _builtins.int = ...,
         direct_transfer: _builtins.bool = ...,
         max_transfer_urls: _builtins.int = ...,
+        max_streams: _builtins.int = ...,
+        max_watches: _builtins.int = ...,
+        max_streams_per_connection: _builtins.int = ...,
+        max_deadline_seconds: _builtins.int = ...,
+        min_upload_bytes_per_second: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "direct_transfer", b"direct_transfer", "max_batch_blob_bytes", b"max_batch_blob_bytes", "max_batch_blobs", b"max_batch_blobs", "max_batch_bytes", b"max_batch_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams_per_upload", b"max_streams_per_upload", "max_transfer_urls", b"max_transfer_urls", "min_part_bytes", b"min_part_bytes", "server_version", b"server_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_bytes", b"chunk_bytes", "direct_transfer", b"direct_transfer", "max_batch_blob_bytes", b"max_batch_blob_bytes", "max_batch_blobs", b"max_batch_blobs", "max_batch_bytes", b"max_batch_bytes", "max_blob_bytes", b"max_blob_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_deadline_seconds", b"max_deadline_seconds", "max_files_per_version", b"max_files_per_version", "max_find_missing", b"max_find_missing", "max_message_bytes", b"max_message_bytes", "max_parts", b"max_parts", "max_streams", b"max_streams", "max_streams_per_connection", b"max_streams_per_connection", "max_streams_per_upload", b"max_streams_per_upload", "max_transfer_urls", b"max_transfer_urls", "max_watches", b"max_watches", "min_part_bytes", b"min_part_bytes", "min_upload_bytes_per_second", b"min_upload_bytes_per_second", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
