@@ -5,11 +5,11 @@ Each xdist worker has its own services, started when the first of its tests need
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
-from support import services
+from support import planted, services
 
 from modelkeep import config as configuration
 from modelkeep.local import postgres as embedded
@@ -23,6 +23,38 @@ hypothesis.settings.load_profile("modelkeep")
 # starts and then interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tokens and notes of the session's servers lie in a directory of its own."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _noting_secrets() -> Iterator[None]:
+    """Every secret that is made in the session is noted, so that it can be searched for."""
+    with planted.watching():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test whose output or log has a secret fails, whatever else it proves."""
+    report = yield
+    said = "\n".join(text for _, text in report.sections)
+    if call.when == "teardown":
+        said += planted.newly_written()
+    if leaked := planted.found_in(said):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} printed or logged secrets: " + "; ".join(leaked)
+    return report
 
 
 @pytest.fixture(scope="session")

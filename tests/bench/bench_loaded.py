@@ -87,6 +87,7 @@ def _settings(running: rig.Rig) -> dict[str, str]:
         "MODELKEEP_LISTEN": "127.0.0.1:0",
         "MODELKEEP_ADMIN_LISTEN": "127.0.0.1:0",
         "MODELKEEP_SCRUB_MIB_PER_S": "0",
+        **rig.OPEN,
     }
 
 

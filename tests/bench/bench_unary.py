@@ -14,7 +14,7 @@ import report
 import rig
 from google.protobuf import message
 
-from modelkeep import client
+from modelkeep import client, own_files
 from modelkeep.client import convert
 from modelkeep.v1 import registry_service_pb2 as pb
 
@@ -61,6 +61,7 @@ class Sides:
     ours: tuple[str, int]
     peer: tuple[str, int]
     seconds: float
+    token: str
 
     async def round(self, call: Call, at_once: int) -> dict[str, dict[str, Any]]:
         """Ours, then both peers with messages of the same size."""
@@ -80,6 +81,7 @@ class Sides:
             "requests": [request.SerializeToString().hex() for request in call.requests],
             "at_once": at_once,
             "seconds": self.seconds,
+            "token": self.token if server == self.ours else "",
         }
         if self.load.stdin is None:
             raise RuntimeError("the load has no pipe")
@@ -169,8 +171,9 @@ async def measure(only: str, rounds: int, seconds: float) -> list[report.Figure]
         peer = await stack.enter_async_context(rig.program("empty_server.py", running.database_url))
         loading = await stack.enter_async_context(rig.program("load.py"))
         ours, empty = (running.endpoint, running.server_pid), (await rig.line_of(peer), peer.pid)
-        warm = Sides(loading, ours, empty, seconds / 4)
-        sides = Sides(loading, ours, empty, seconds)
+        token = (running.directory / own_files.TOKEN_FILE).read_text().strip()
+        warm = Sides(loading, ours, empty, seconds / 4, token)
+        sides = Sides(loading, ours, empty, seconds, token)
         measured = defaultdict(list)
         cells = [
             (call, at_once)

@@ -4,6 +4,7 @@ One JSON object a line in, one out. Messages stay bytes on this side, for ours a
 """
 
 import asyncio
+import functools
 import itertools
 import json
 import statistics
@@ -32,12 +33,13 @@ class Load:
     at_once: int
     seconds: float
     rotate: bool = False
+    token: str = field(default="", repr=False)
     latencies_ms: list[float] = field(default_factory=list)
 
     async def run(self, counter: Iterator[int]) -> dict[str, Any]:
         """Rate per second, and p50 and p99 in milliseconds, of all calls begun within the time."""
         async with grpc.aio.insecure_channel(self.endpoint) as channel:
-            call: Any = channel.unary_unary(self.method)
+            call: Any = self._presenting(channel.unary_unary(self.method))
             first = await call(self._request(0, counter), wait_for_ready=True, timeout=30)
             began = time.perf_counter()
             callers = (self._call(call, n, counter, began) for n in range(self.at_once))
@@ -51,6 +53,13 @@ class Load:
             "request_bytes": len(self.requests[0]),
             "response_bytes": len(first),
         }
+
+    def _presenting(self, call: Any) -> Any:
+        """The call with our token in its metadata."""
+        if not self.token:
+            return call
+        metadata = (("authorization", f"Bearer {self.token}"),)
+        return functools.partial(call, metadata=metadata)
 
     async def _call(self, call: Any, caller: int, counter: Iterator[int], began: float) -> None:
         turn = caller

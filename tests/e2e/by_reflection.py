@@ -10,10 +10,16 @@ _TIMEOUT_S = 10
 
 
 class Described:
-    """A server, seen through its own description; close the channel yourself."""
+    """A server, seen through its own description; close the channel yourself.
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    Args:
+        channel: to the server, which describes itself to anybody.
+        token: presented with calls.
+    """
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
         self._channel = channel
+        self._bearer = (("authorization", f"Bearer {token}"),)
         self._database = reflection.ProtoReflectionDescriptorDatabase(channel)
         self._pool = descriptor_pool.DescriptorPool(self._database)
 
@@ -31,5 +37,6 @@ class Described:
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answered.FromString,
         )
-        answer = stub(json_format.ParseDict(request, asked), timeout=_TIMEOUT_S)
+        sent = json_format.ParseDict(request, asked)
+        answer = stub(sent, timeout=_TIMEOUT_S, metadata=self._bearer)
         return json_format.MessageToDict(answer, preserving_proto_field_name=True)

@@ -6,6 +6,7 @@ nothing left running. Exit code 0 means that every step did what it says, every 
 
 import filecmp
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,8 @@ import grpc
 import registry_tree
 import silero
 import storyboard
+
+from modelkeep import own_files
 
 MODEL = "acme/voice-activity"
 WHEELS = Path(__file__).parents[2] / "build" / "demo" / "wheels"
@@ -125,14 +128,16 @@ class Demo:
     def _reflect(self) -> None:
         self._board.scene("Call it from any language: the server describes itself")
         with grpc.insecure_channel(self._endpoint) as channel:
-            described = by_reflection.Described(channel)
+            token = own_files.local_token(os.environ, self._endpoint)
+            described = by_reflection.Described(channel, token)
             self._board.command(["grpcurl", "-plaintext", self._endpoint, "list"])
             self._board.answer("\n".join(described.services()))
             name = f"namespaces/acme/models/voice-activity/versions/{self._pulled['version']}"
             request = {"name": name}
             self._board.command(
                 [
-                    *("grpcurl", "-plaintext", "-d", json.dumps(request)),
+                    *("grpcurl", "-plaintext", "-H", "authorization: Bearer mk_…"),
+                    *("-d", json.dumps(request)),
                     *(self._endpoint, f"{REGISTRY_SERVICE}/GetVersion"),
                 ]
             )

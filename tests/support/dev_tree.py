@@ -16,6 +16,8 @@ from support import services
 from modelkeep.local import seaweed
 
 PARTS = ("server", "s3", "postgres")
+USER = "alice"
+"""Who runs it, and is its administrator."""
 _READY = "modelkeep ready on "
 
 
@@ -28,7 +30,7 @@ class Tree:
         self._errors = (data.parent / "dev.stderr").open("w+")
         self.supervisor = subprocess.Popen(
             [sys.executable, "-m", "modelkeep", "dev", "--data", str(data), *arguments],
-            env=services.clean_environ(MODELKEEP_LISTEN="127.0.0.1:0"),
+            env=services.clean_environ(MODELKEEP_LISTEN="127.0.0.1:0", LOGNAME=USER),
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
