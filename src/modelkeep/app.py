@@ -47,7 +47,7 @@ from modelkeep.service import (
     webhooks,
 )
 from modelkeep.storage import database, migrations, settings
-from modelkeep.transport import authentication, limiting, page_tokens, server
+from modelkeep.transport import authentication, limiting, page_tokens, server, tls
 
 Config = configuration.Config
 Finding = doctor.Finding
@@ -178,8 +178,7 @@ async def running(
                 {"database": db.check, "store": blobs.check},
             )
             on_admin(await stack.enter_async_context(admin.answering(config.admin_listen, looking)))
-        if entrance.renewing is not None:
-            _repeat(config.tls_reload_interval_s, entrance.renewing.renew, stack)
+        _keep_renewing(config, entrance.renewing, admin, stack)
         endpoint = await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, config.drain_timeout_s)
         _warn_if_open(endpoint, config)
@@ -193,6 +192,15 @@ async def running(
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
     _log.info("server.stopped")
+
+
+def _keep_renewing(
+    config: Config, renewing: tls.Renewing | None, admin: port.Admin, stack: AsyncExitStack
+) -> None:
+    """Look now and then whether there is a new certificate, and tell when this one ends."""
+    if renewing is not None:
+        admin.parts.certificate_expires_at = lambda: renewing.expires_at
+        _repeat(config.tls_reload_interval_s, renewing.renew, stack)
 
 
 def _new_quotas(config: Config) -> quotas.Limits:

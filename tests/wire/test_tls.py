@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+import urllib3
 from cryptography import x509
+from prometheus_client import parser
 from support import pki, server_process, token_issuer, uploading, wire
 
 from modelkeep import app, client, ways_in
@@ -123,6 +126,23 @@ async def keep_calling(stubs: wire.Stubs) -> None:
     """Call without a pause, until cancelled; the first failure ends it."""
     while True:
         await stubs.registry.ListNamespaces(pb.ListNamespacesRequest())
+
+
+async def test_when_the_certificate_ends_is_a_metric(
+    secure: configuration.Config,
+) -> None:
+    told: list[str] = []
+    watched = dataclasses.replace(secure, admin_listen=configuration.Address("127.0.0.1:0"))
+    async with app.running(watched, told.append):
+        answer = await asyncio.to_thread(urllib3.request, "GET", f"http://{told[0]}/metrics")
+    name = "modelkeep_tls_certificate_expires_timestamp_seconds"
+    (family,) = (
+        found
+        for found in parser.text_string_to_metric_families(answer.data.decode())
+        if found.name == name
+    )
+    ends_in_s = family.samples[0].value - datetime.datetime.now(datetime.UTC).timestamp()
+    assert ends_in_s == pytest.approx(30 * 86_400, abs=3600)
 
 
 async def test_a_broken_renewal_changes_nothing_and_is_loud(tmp_path: Path) -> None:

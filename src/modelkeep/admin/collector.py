@@ -28,6 +28,12 @@ class Collector(registry.Collector):
         parts = self._parts
         yield _build()
         yield _of_limits(parts.refused_calls)
+        if parts.certificate_expires_at is not None:
+            yield _gauge(
+                "modelkeep_tls_certificate_expires_timestamp_seconds",
+                "When the certificate that is shown to clients stops being good.",
+                parts.certificate_expires_at().timestamp(),
+            )
         yield from _of_store(parts.meters)
         if parts.db is not None:
             yield from _of_database(parts.db)

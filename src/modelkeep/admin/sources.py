@@ -1,5 +1,7 @@
 """Where the figures come from: parts of a running server, each of which counts for itself."""
 
+import datetime
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from modelkeep.blobs import metered
@@ -16,6 +18,7 @@ class Sources:
     db: database.Database | None = None
     meters: dict[str, metered.Meter] = field(default_factory=dict)
     refused_calls: dict[str, int] = field(default_factory=dict)
+    certificate_expires_at: Callable[[], datetime.datetime] | None = None
     uploads: upload_service.Uploads | None = None
     artifacts: artifact_service.Artifacts | None = None
     reaper: reaping.Reaper | None = None

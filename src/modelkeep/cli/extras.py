@@ -8,9 +8,12 @@ import click
 from modelkeep import config
 
 _EXTRAS = {
+    "aiohttp": "server",
     "asyncpg": "server",
+    "cryptography": "server",
     "grpc_health": "server",
     "grpc_reflection": "server",
+    "jwt": "server",
     "minio": "server",
     "pydantic": "server",
     "rfc8785": "server",
