@@ -75,7 +75,8 @@ def _file_safety(gate: gates.FileSafety, facts: Facts) -> gates.Verdict:
     bad = [one for one in facts.pickles if one.verdict is None or _is_worse(one.verdict, gate)]
     if not bad:
         count = sum(one.file_count for one in facts.pickles)
-        sentence = f"all {count:,} files were looked into; none is worse than {gate.worst}"
+        there = f"there {'is' if count == 1 else 'are'} {count:,}"
+        sentence = f"no file is worse than {gate.worst}; {there}"
         return gates.Verdict(gate, True, sentence, str(facts.version.name))
     worst = max(bad, key=lambda one: -1 if one.verdict is None else _SEVERITY.index(one.verdict))
     told = ", ".join(

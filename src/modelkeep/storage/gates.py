@@ -53,11 +53,15 @@ SELECT DISTINCT g.direction FROM (
     AND ($4 = '' OR suite = $4) AND superseded_at IS NULL ORDER BY evaluation_id DESC LIMIT 200
 ) e JOIN evaluation_metric g ON g.evaluation_id = e.evaluation_id WHERE g.name = $5"""
 OWNER = "SELECT owner FROM model WHERE model_id = $1"
+# The one file of a prompt is written by the server, which does not look into what it writes.
 PICKLES = """
-SELECT f.pickle_verdict, count(*) AS file_count, min(x.path) AS path
-FROM version_file x LEFT JOIN blob_facts f
-    ON f.namespace_id = x.namespace_id AND f.digest = x.digest
-WHERE x.version_id = $1 GROUP BY f.pickle_verdict ORDER BY f.pickle_verdict"""
+SELECT found.verdict AS pickle_verdict, count(*) AS file_count, min(found.path) AS path FROM (
+    SELECT x.path, coalesce(f.pickle_verdict, CASE m.kind WHEN 'prompt' THEN 'none' END) AS verdict
+    FROM version_file x JOIN version v ON v.version_id = x.version_id
+    JOIN model m ON m.model_id = v.model_id
+    LEFT JOIN blob_facts f ON f.namespace_id = x.namespace_id AND f.digest = x.digest
+    WHERE x.version_id = $1
+) found GROUP BY found.verdict ORDER BY found.verdict"""
 INSERT_RESULTS = """
 INSERT INTO gate_result (assignment_id, namespace_id, judged_at, position, gate, passed, sentence,
 evidence, policy)
