@@ -189,7 +189,9 @@ class DeploymentServiceServicer:
         failed or rolled back, and which is ready. Gates are asked if the good version has to change its stage.
         Errors: NOT_FOUND (model, environment, version), FAILED_PRECONDITION (NOTHING_DEPLOYED: nothing ever
         ran there; NO_GOOD_VERSION: nothing good remains; SEVERAL_RUNNING: name the deployment;
-        NEVER_DEPLOYED, ROLLBACK_TO_ITSELF, VERSION_NOT_READY: of the version that was named; GATES_FAILED),
+        DEPLOYMENT_ENDED: the one that is named does not run; NEVER_DEPLOYED, ROLLBACK_TO_ITSELF,
+        VERSION_NOT_READY: of the version that was named; STAGE_NOT_TAKEN: the environment takes neither the
+        stage in which the good version is nor that from which it ran; GATES_FAILED),
         PERMISSION_DENIED (bypass_gates has a permission of its own).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,7 +202,7 @@ class DeploymentServiceServicer:
         """Make the deployment sheet of a version: what it is, what it needs, how good it was found, who
         answers for it, how to fetch and verify it, and how to go back. The same state makes the same bytes.
         What people wrote is shown as text, whatever markup it holds.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED).
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED), RESOURCE_EXHAUSTED (SHEET_TOO_LARGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -77,14 +77,16 @@ class DeploymentServiceStub:
     failed or rolled back, and which is ready. Gates are asked if the good version has to change its stage.
     Errors: NOT_FOUND (model, environment, version), FAILED_PRECONDITION (NOTHING_DEPLOYED: nothing ever
     ran there; NO_GOOD_VERSION: nothing good remains; SEVERAL_RUNNING: name the deployment;
-    NEVER_DEPLOYED, ROLLBACK_TO_ITSELF, VERSION_NOT_READY: of the version that was named; GATES_FAILED),
+    DEPLOYMENT_ENDED: the one that is named does not run; NEVER_DEPLOYED, ROLLBACK_TO_ITSELF,
+    VERSION_NOT_READY: of the version that was named; STAGE_NOT_TAKEN: the environment takes neither the
+    stage in which the good version is nor that from which it ran; GATES_FAILED),
     PERMISSION_DENIED (bypass_gates has a permission of its own).
     """
     GetDeploymentSheet: _grpc.UnaryUnaryMultiCallable[_deployment_service_pb2.GetDeploymentSheetRequest, _deployment_service_pb2.GetDeploymentSheetResponse]
     """Make the deployment sheet of a version: what it is, what it needs, how good it was found, who
     answers for it, how to fetch and verify it, and how to go back. The same state makes the same bytes.
     What people wrote is shown as text, whatever markup it holds.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED).
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED), RESOURCE_EXHAUSTED (SHEET_TOO_LARGE).
     """
 
 @_typing.type_check_only
@@ -136,14 +138,16 @@ class DeploymentServiceAsyncStub(DeploymentServiceStub):
     failed or rolled back, and which is ready. Gates are asked if the good version has to change its stage.
     Errors: NOT_FOUND (model, environment, version), FAILED_PRECONDITION (NOTHING_DEPLOYED: nothing ever
     ran there; NO_GOOD_VERSION: nothing good remains; SEVERAL_RUNNING: name the deployment;
-    NEVER_DEPLOYED, ROLLBACK_TO_ITSELF, VERSION_NOT_READY: of the version that was named; GATES_FAILED),
+    DEPLOYMENT_ENDED: the one that is named does not run; NEVER_DEPLOYED, ROLLBACK_TO_ITSELF,
+    VERSION_NOT_READY: of the version that was named; STAGE_NOT_TAKEN: the environment takes neither the
+    stage in which the good version is nor that from which it ran; GATES_FAILED),
     PERMISSION_DENIED (bypass_gates has a permission of its own).
     """
     GetDeploymentSheet: _aio.UnaryUnaryMultiCallable[_deployment_service_pb2.GetDeploymentSheetRequest, _deployment_service_pb2.GetDeploymentSheetResponse]  # type: ignore[assignment]
     """Make the deployment sheet of a version: what it is, what it needs, how good it was found, who
     answers for it, how to fetch and verify it, and how to go back. The same state makes the same bytes.
     What people wrote is shown as text, whatever markup it holds.
-    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED).
+    Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED), RESOURCE_EXHAUSTED (SHEET_TOO_LARGE).
     """
 
 class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -258,7 +262,9 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         failed or rolled back, and which is ready. Gates are asked if the good version has to change its stage.
         Errors: NOT_FOUND (model, environment, version), FAILED_PRECONDITION (NOTHING_DEPLOYED: nothing ever
         ran there; NO_GOOD_VERSION: nothing good remains; SEVERAL_RUNNING: name the deployment;
-        NEVER_DEPLOYED, ROLLBACK_TO_ITSELF, VERSION_NOT_READY: of the version that was named; GATES_FAILED),
+        DEPLOYMENT_ENDED: the one that is named does not run; NEVER_DEPLOYED, ROLLBACK_TO_ITSELF,
+        VERSION_NOT_READY: of the version that was named; STAGE_NOT_TAKEN: the environment takes neither the
+        stage in which the good version is nor that from which it ran; GATES_FAILED),
         PERMISSION_DENIED (bypass_gates has a permission of its own).
         """
 
@@ -271,7 +277,7 @@ class DeploymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Make the deployment sheet of a version: what it is, what it needs, how good it was found, who
         answers for it, how to fetch and verify it, and how to go back. The same state makes the same bytes.
         What people wrote is shown as text, whatever markup it holds.
-        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED).
+        Errors: NOT_FOUND, FAILED_PRECONDITION (VERSION_NOT_SEALED), RESOURCE_EXHAUSTED (SHEET_TOO_LARGE).
         """
 
 def add_DeploymentServiceServicer_to_server(servicer: DeploymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
