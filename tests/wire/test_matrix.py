@@ -17,6 +17,8 @@ from modelkeep.attestation import signing as attestation
 from modelkeep.authz import caller as callers
 from modelkeep.domain import errors
 from modelkeep.transport import authentication
+from modelkeep.v1 import deployment_service_pb2
+from modelkeep.v1 import registry_service_pb2 as pb
 
 GOLDEN = Path(__file__).with_name("matrix.golden.txt")
 CALLERS = {role.value: (callers.Grant(role),) for role in callers.Role} | {"nobody": ()}
@@ -64,6 +66,8 @@ KEY = signing.private_key()
 NOUNS |= {"Transition": TRANSITION, "GatePolicy": GATE_POLICY, "EvaluateGates": VERSION}
 PARENTS |= {"RequestTransition": VERSION}
 
+NOUNS |= {"RevokeToken": "tokens/" + "0" * 16, "DeleteRoleBinding": "bindings/" + "0" * 16}
+GRANT = {"role": "ROLE_READER", "resource": "namespaces/none"}
 ENVIRONMENT = "namespaces/none/environments/none"
 NOUNS |= {"Environment": ENVIRONMENT, "Deployment": f"{MODEL}/deployments/" + "0" * 16}
 PARENTS |= dict.fromkeys(("RecordDeployment", "GetDeploymentHistory", "RollBackDeployment"), MODEL)
@@ -116,6 +120,10 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
         if "Environment" in method.name
         else "none",
         "deployment": DEPLOYMENT,
+        "token": {"principal": "user:none"},
+        "binding": {"principal": "user:none", "grant": GRANT},
+        "principal": "user:none",
+        "actions": ["model.read"],
         **({"outcome": 1} if method.name == "EndDeployment" else {}),
     }
     known = {
@@ -131,6 +139,13 @@ def well_formed(method: descriptor.MethodDescriptor) -> Any:
 async def status_of(
     channel: grpc.aio.Channel, method: descriptor.MethodDescriptor
 ) -> grpc.StatusCode:
+    error = await failure_of(channel, method)
+    return error.code() if error else grpc.StatusCode.OK
+
+
+async def failure_of(
+    channel: grpc.aio.Channel, method: descriptor.MethodDescriptor
+) -> grpc.aio.AioRpcError | None:
     path = f"/{method.containing_service.full_name}/{method.name}"
     serialize = message_factory.GetMessageClass(method.input_type).SerializeToString
     request = well_formed(method)
@@ -145,8 +160,8 @@ async def status_of(
         else:
             await channel.unary_unary(path, request_serializer=serialize)(request)
     except grpc.aio.AioRpcError as error:
-        return error.code()
-    return grpc.StatusCode.OK
+        return error
+    return None
 
 
 def spied_hiding(monkeypatch: pytest.MonkeyPatch) -> list[errors.Hidden]:
@@ -162,8 +177,10 @@ def spied_hiding(monkeypatch: pytest.MonkeyPatch) -> list[errors.Hidden]:
     return hidden
 
 
-PUBLIC = {"GetCapabilities"}
-"""What anybody may call: it tells nothing about what is stored."""
+PUBLIC = {"GetCapabilities", "WhoAmI", "TestPermissions"}
+"""What anybody may call who is known: it tells nothing about what is stored."""
+BY_ID = {"RevokeToken", "DeleteRoleBinding"}
+"""What is named by an id alone: who may is known once it is found, and this one never is."""
 
 
 async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
@@ -187,7 +204,7 @@ async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
                 row.append(f"{role}={told}".ljust(30))
                 assert not hidden or status is grpc.StatusCode.NOT_FOUND
                 refused = told in {"HIDDEN", "PERMISSION_DENIED"}
-                if role == "nobody" and not refused and method.name not in PUBLIC:
+                if role == "nobody" and not refused and method.name not in PUBLIC | BY_ID:
                     wrong.append(row[-1] + method.name)
                 if role == "admin" and status is grpc.StatusCode.PERMISSION_DENIED:
                     wrong.append(row[-1] + method.name)
@@ -197,3 +214,58 @@ async def test_every_rpc_answers_every_caller_as_the_golden_file_says(
         GOLDEN.write_text(actual)
     assert wrong == []
     assert actual == GOLDEN.read_text()
+
+
+async def all_that_is_named(stubs: wire.Stubs) -> None:
+    """Make what the requests name."""
+    await stubs.registry.CreateNamespace(pb.CreateNamespaceRequest(namespace_id="none"))
+    kind = pb.Model(kind=pb.MODEL_KIND_PROMPT)
+    for model in ("none", "other"):
+        request = pb.CreateModelRequest(parent="namespaces/none", model_id=model, model=kind)
+        await stubs.registry.CreateModel(request)
+    version = await stubs.ready(MODEL)
+    await stubs.alias(version.name, "none")
+    made = stubs.deployments.CreateEnvironment
+    await made(
+        deployment_service_pb2.CreateEnvironmentRequest(
+            parent="namespaces/none", environment_id="none", environment={"stages": ["staging"]}
+        )
+    )
+
+
+async def told_a_stranger(stubs: wire.Stubs) -> dict[str, tuple[Any, ...]]:
+    """What somebody is told by each RPC, but for the id of the call."""
+    told: dict[str, tuple[Any, ...]] = {}
+    for service in wire.SERVICES:
+        for method in service.methods:
+            error = await failure_of(stubs.channel, method)
+            if error is None:
+                told[method.full_name] = ("OK",)
+                continue
+            trailers = dict(error.trailing_metadata() or ())
+            details = trailers.get("grpc-status-details-bin")
+            told[method.full_name] = (error.code(), error.details(), details)
+    return told
+
+
+async def test_another_namespaces_administrator_cannot_tell_what_is_there(
+    stubs: wire.Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every RPC answers the same whether what it names exists: status, words and details."""
+    elsewhere = tuple(callers.Grant(role, "elsewhere") for role in callers.Role)
+    stranger = callers.Caller("user:stranger", "test", "test", grants=elsewhere)
+
+    async def known(*_: object) -> callers.Caller:
+        return stranger
+
+    genuine = authentication.Authentication.caller
+    monkeypatch.setattr(authentication.Authentication, "caller", known)
+    before = await told_a_stranger(stubs)
+    monkeypatch.setattr(authentication.Authentication, "caller", genuine)
+    await all_that_is_named(stubs)
+    monkeypatch.setattr(authentication.Authentication, "caller", known)
+    assert await told_a_stranger(stubs) == before
+    open_to_all = {name for name, answer in before.items() if answer == ("OK",)}
+    assert {name.rpartition(".")[2] for name in open_to_all} == PUBLIC | {"ListNamespaces"}
+    refused = {answer[0] for answer in before.values() if answer != ("OK",)}
+    assert refused == {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED}
