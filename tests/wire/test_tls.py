@@ -233,11 +233,13 @@ async def test_the_clients_authority_is_renewed_as_well(
         assert await who(address, trust(AUTHORITY.issue(TRAINER))) == "UNAVAILABLE"
 
 
-def trusting(config: configuration.Config, tmp_path: Path, url: str) -> configuration.Config:
+def trusting(
+    config: configuration.Config, tmp_path: Path, url: str, **settings: Any
+) -> configuration.Config:
     """A server that trusts this issuer, and lets nobody in without credentials."""
     path = tmp_path / "oidc.json"
-    issuer = {"issuer": url, "audience": token_issuer.AUDIENCE, "principal_prefix": "user:"}
-    path.write_text(json.dumps({"issuer": [issuer]}))
+    usual = {"issuer": url, "audience": token_issuer.AUDIENCE, "principal_prefix": "user:"}
+    path.write_text(json.dumps({"issuer": [usual | settings]}))
     return dataclasses.replace(config, oidc_file=str(path), anonymous_role="")
 
 
@@ -256,6 +258,43 @@ async def test_a_token_of_an_issuer_says_who_calls(
         huge = issuer.token(KEY, padding="x" * 1_000_000)
         assert await who(address, shown, huge) in {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
         assert await who(address, shown) == "service:trainer", "the server is well"
+
+
+async def test_a_group_of_an_issuer_and_a_certificate_work_with_what_they_were_given(
+    config: configuration.Config, secure: configuration.Config, tmp_path: Path
+) -> None:
+    """Every kind of call over TLS: small ones, streams both ways, bulk over lines of its own."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights.bin").write_bytes(bytes(20 << 20))
+    async with app.running(config) as address, client.connect(address) as anybody:
+        await anybody.create_namespace("acme")
+        for principal, role in (("group:ml", "contributor"), ("service:trainer", "reader")):
+            await anybody.grant_role(principal, client.RoleGrant(client.Role(role), "acme"))
+    ca = AUTHORITY.write_ca(tmp_path)
+    certificate, key = AUTHORITY.issue(TRAINER).write(tmp_path, "trainer")
+    async with (
+        token_issuer.running(KEY) as issuer,
+        app.running(
+            trusting(asking(secure, tmp_path), tmp_path, issuer.url, groups_claim="groups")
+        ) as address,
+    ):
+        shown = client.Credentials(ca_file=ca, certificate_file=certificate, key_file=key)
+        token = issuer.token(KEY, groups=["ml"])
+        alice = dataclasses.replace(shown, token=token)
+        async with (
+            client.connect(f"https://{address}", credentials=alice) as registry,
+            client.connect(f"https://{address}", credentials=shown) as trainer,
+        ):
+            assert (await registry.who_am_i()).principal == "user:alice"
+            pushed = await registry.push(tmp_path / "model", "acme/voice@1.0.0", streams=2)
+            assert pushed.version.creator == "user:alice"
+            event = await anext(registry.watch("acme", after_sequence=0))
+            assert event.resource == "namespaces/acme"
+            assert (await trainer.who_am_i()).principal == "service:trainer"
+            await trainer.pull("acme/voice@1.0.0", tmp_path / "copy")
+            with pytest.raises(client.Refused, match="service:trainer"):
+                await trainer.push(tmp_path / "model", "acme/other@1.0.0")
+    assert (tmp_path / "copy" / "weights.bin").stat().st_size == 20 << 20
 
 
 async def test_an_issuer_that_is_away_is_said_to_be(

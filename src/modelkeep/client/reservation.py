@@ -92,9 +92,17 @@ async def _ensure_model(registry: "Registry", order: "Order") -> None:
 
 
 async def _create_model(registry: "Registry", order: "Order", model: str) -> records.Model:
-    await unless_taken(registry.create_namespace(order.ref.namespace))
+    await ensure_namespace(registry, order.ref.namespace)
     await unless_taken(registry.create_model(model, kind=_kind_wanted(order)))
     return await registry.get_model(model)
+
+
+async def ensure_namespace(registry: "Registry", namespace: str) -> None:
+    """Create the namespace unless it is there: many may make models, few may make namespaces."""
+    try:
+        await registry.get_namespace(namespace)
+    except errors.NotFound:
+        await unless_taken(registry.create_namespace(namespace))
 
 
 async def unless_taken(creation: Coroutine[Any, Any, object]) -> None:
