@@ -113,6 +113,7 @@ from modelkeep.client.file_facts import (
     VersionWarning,
 )
 from modelkeep.client.folder_signatures import check_folder
+from modelkeep.client.gate_records import Gate, GatePolicy, GateReport, GateVerdict
 from modelkeep.client.history_records import AliasAssignment, HistoryEntry, StageAssignment
 from modelkeep.client.judgement_records import (
     CandidateOutcome,
@@ -134,6 +135,9 @@ from modelkeep.client.lineage import (
 )
 from modelkeep.client.lineage import parse_node as parse_lineage_node
 from modelkeep.client.logins import found_for as credentials_for
+from modelkeep.client.policy_file import document as policy_document
+from modelkeep.client.policy_file import read_policy_file
+from modelkeep.client.policy_file import written as policies_written
 from modelkeep.client.progress import Progress, Step
 from modelkeep.client.prompt_file import read_prompt_file
 from modelkeep.client.prompts import render_prompt
@@ -190,6 +194,12 @@ from modelkeep.client.specs import (
     TensorSpec,
 )
 from modelkeep.client.sync import SyncRegistry
+from modelkeep.client.transition_records import (
+    CommittedTransition,
+    Transition,
+    TransitionState,
+    TransitionVerdict,
+)
 from modelkeep.client.webhook_convert import is_delivery_name
 from modelkeep.client.webhook_records import (
     Delivery,
@@ -227,6 +237,7 @@ __all__ = [
     "Capabilities",
     "Change",
     "CheckedSignature",
+    "CommittedTransition",
     "ComparedCandidate",
     "ComparedFigure",
     "ComparedMetric",
@@ -271,6 +282,10 @@ __all__ = [
     "FileVerdict",
     "GarbageBlob",
     "GarbageReason",
+    "Gate",
+    "GatePolicy",
+    "GateReport",
+    "GateVerdict",
     "HistoryEntry",
     "Identity",
     "ImportReport",
@@ -338,6 +353,9 @@ __all__ = [
     "TensorSpec",
     "TextChange",
     "TimedOut",
+    "Transition",
+    "TransitionState",
+    "TransitionVerdict",
     "TrustedSigner",
     "Unauthenticated",
     "Unavailable",
@@ -360,7 +378,10 @@ __all__ = [
     "is_delivery_name",
     "parse_lineage_node",
     "parse_ref",
+    "policies_written",
+    "policy_document",
     "read_audit_checkpoints",
+    "read_policy_file",
     "read_prompt_file",
     "render_prompt",
     "token_in",

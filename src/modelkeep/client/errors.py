@@ -24,7 +24,8 @@ class RegistryError(Exception):
         code: name of the gRPC status, for example `NOT_FOUND`; the class's own if not given.
         reason: stable name of what went wrong; the code if not given.
         metadata: facts a program may want (names, offsets, limits), as strings.
-        violations: the fields that are not acceptable, for INVALID_ARGUMENT.
+        violations: the fields that are not acceptable, for INVALID_ARGUMENT; for GATES_FAILED the
+            gates that are not met, by their kinds.
         request_id: the server's id of the request, to find it in its log; empty if none answered.
         retry_after_s: after how many seconds the server thinks it worth trying again; 0 if it says
             nothing about that.

@@ -149,14 +149,32 @@ class PointerCalls(connection.Connection):
         return convert.version_from_wire(response.version)
 
     async def set_stage(
-        self, version: str, stage: str, *, reason: str, etag: str = ""
+        self,
+        version: str,
+        stage: str,
+        *,
+        reason: str,
+        etag: str = "",
+        bypass_gates: bool = False,
     ) -> records.StageMove:
-        """Move a sealed version to `development`, `staging`, `production` or `archived`."""
+        """Move a sealed version to `development`, `staging`, `production` or `archived`.
+
+        Args:
+            version: `acme/voice@1.2.0`.
+            stage: where to.
+            reason: why.
+            etag: move it only if it is still as it was read (Conflict).
+            bypass_gates: move it whatever the gates say; it needs a permission of its own.
+
+        Raises:
+            Refused: reason GATES_FAILED, and `violations` names each gate that is not met.
+        """
         request = lifecycle_pb.SetStageRequest(
             name=refs.parse_version(version).version_name,
             stage=stage,
             reason=reason,
             etag=etag,
+            bypass_gates=bypass_gates,
             request_id=calls.new_request_id(),
         )
         response = await self._call(self._lifecycle.SetStage, request)

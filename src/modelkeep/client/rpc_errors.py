@@ -21,20 +21,26 @@ def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
         return about_tls
     status = _status(failure)
     error_info = _detail(status, error_details_pb2.ErrorInfo())
-    bad_request = _detail(status, error_details_pb2.BadRequest())
     retry = _detail(status, error_details_pb2.RetryInfo())
     return errors.BY_CODE.get(code, errors.RegistryError)(
         failure.details() or f"the server answered {code} without a message",
         code=code,
         reason=error_info.reason,
         metadata=error_info.metadata,
-        violations=tuple(
-            errors.Violation(violation.field, violation.description)
-            for violation in bad_request.field_violations
-        ),
+        violations=_violations(status),
         request_id=_metadata_value(failure, _REQUEST_ID_KEY),
         retry_after_s=max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9),
     )
+
+
+def _violations(status: status_pb2.Status) -> tuple[errors.Violation, ...]:
+    """Fields that are not acceptable, or gates that are not met."""
+    fields = _detail(status, error_details_pb2.BadRequest()).field_violations
+    if fields:
+        return tuple(errors.Violation(one.field, one.description) for one in fields)
+    unmet = _detail(status, error_details_pb2.PreconditionFailure()).violations
+    # A rule without gates is told once, by the message.
+    return tuple(errors.Violation(one.type, one.description) for one in unmet if one.subject)
 
 
 def _status(failure: grpc.aio.AioRpcError) -> status_pb2.Status:
