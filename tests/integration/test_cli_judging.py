@@ -182,6 +182,9 @@ async def test_a_model_says_how_much_harm_it_can_do(run: Run) -> None:
     model = json.loads(await done(run, "show", "acme/chatbot", "-o", "json"))
     assert (model["risk_tier"], model["revalidation_days"]) == ("high", 0)
     assert model["owner"] == "support team"
+    found = json.loads(await done(run, "search", "risk_tier = high", "-o", "json"))
+    assert len(found) == 3
+    assert json.loads(await done(run, "search", "risk_tier = low", "-o", "json")) == []
     for wrong in (("--revalidate-every", "9999d"), ("--risk", "huge"), ()):
         assert (await run("model", "set", "acme/chatbot", *wrong)).exit_code == 2
     log = await done(run, "audit", "log", "acme", "--action", "model.updated", "-o", "json")

@@ -4,7 +4,7 @@ import difflib
 import enum
 from dataclasses import dataclass
 
-from modelkeep.domain import models, stages, versions
+from modelkeep.domain import models, risks, stages, versions
 
 
 class Type(enum.Enum):
@@ -56,6 +56,7 @@ _ALL = (
     Field("hosted_model", Type.TEXT),
     Field("creator", Type.TEXT),
     Field("owner", Type.TEXT),
+    Field("risk_tier", Type.CHOICE, choices=risks.STATED),
     Field("description", Type.TEXT),
     Field("card", Type.TEXT),
     Field("create_time", Type.INSTANT),

@@ -13,6 +13,9 @@ class RiskTier(enum.StrEnum):
     CRITICAL = "critical"
 
 
+STATED = (RiskTier.LOW, RiskTier.MEDIUM, RiskTier.HIGH, RiskTier.CRITICAL)
+"""The tiers that somebody can have stated."""
+
 REVALIDATION_DAYS: dict[RiskTier, int] = {
     RiskTier.UNCLASSIFIED: 180,
     RiskTier.LOW: 365,

@@ -23,6 +23,7 @@ _COLUMNS = {
     "hosted_model": "v.hosted_model",
     "creator": "v.creator",
     "owner": "nullif(m.owner, '')",
+    "risk_tier": "nullif(m.risk_tier, 'unclassified')",
     "description": "nullif(v.description, '')",
     "card": "nullif(v.card, '')",
     "create_time": "v.created_at",
@@ -47,7 +48,7 @@ _FACTS = {
     "files.parameter_count": "x.parameter_count",
     "files.opset": "x.opset",
 }
-MODEL_FIELDS = frozenset({"model", "kind", "owner", "model.labels"})
+MODEL_FIELDS = frozenset({"model", "kind", "owner", "risk_tier", "model.labels"})
 """Those that are the same for all versions of a model."""
 
 

@@ -1780,7 +1780,7 @@ class SearchVersionsRequest(_message.Message):
     ignoring the case of A to Z, and otherwise means `=`.
 
     Fields: name, model, version, ordinal, state, stage, aliases, kind, framework, task, architecture,
-    provider, hosted_model, creator, owner, description, card, create_time, update_time,
+    provider, hosted_model, creator, owner, risk_tier, description, card, create_time, update_time,
     finalize_time, size, file_count, labels.KEY, model.labels.KEY, params.KEY, metrics.NAME (as its
     maker reported it), metric(NAME, DATASET@REVISION[, SLICE]) (as it was evaluated), datasets,
     source.repository, source.commit, base, base.uri, files.path, files.format, files.architecture,
