@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import urllib3
 from prometheus_client import parser
-from support import services
+from support import planted, services
 
 from modelkeep import allocator
 from modelkeep import config as configuration
@@ -59,15 +59,16 @@ async def _started(
     config: configuration.Config,
     listen: str,
     settings: dict[str, str],
-    log: BinaryIO | int = asyncio.subprocess.DEVNULL,
+    log: BinaryIO | None = None,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
     """A server, and the lines it said until it was ready; killed at the end if it still runs."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "modelkeep", "serve"),
-        env=environ_of(config, listen, **settings),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=log,
-    )
+    with planted.SERVER_OUTPUT.open("ab") as session_log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "modelkeep", "serve"),
+            env=environ_of(config, listen, **settings),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log or session_log,
+        )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

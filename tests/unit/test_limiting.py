@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from support import wire
 
 from modelkeep.domain import errors, pace
 from modelkeep.transport import limiting
-from modelkeep.v1 import artifact_service_pb2, registry_service_pb2
 
 FREE = limiting.Allowance(0, 0)
 ONE = limiting.Allowance(10, 2)
@@ -124,13 +124,15 @@ def test_no_limit_at_all_refuses_nothing() -> None:
 
 def test_methods_named_here_are_in_the_contract() -> None:
     """A method that was renamed would silently count as small."""
-    known = {
+    known = {method.name for service in wire.SERVICES for method in service.methods}
+    assert known >= limiting.EXPENSIVE
+    streams = {
         method.name
-        for module in (registry_service_pb2, artifact_service_pb2)
-        for service in module.DESCRIPTOR.services_by_name.values()
+        for service in wire.SERVICES
         for method in service.methods
+        if method.server_streaming and limiting.kind_of(method.name) is limiting.Kind.SMALL
     }
-    assert {"SearchVersions", "DiffVersions", "CollectGarbage"} <= limiting.EXPENSIVE & known
+    assert not streams
     assert limiting.kind_of("WriteUpload") is limiting.Kind.STREAM
 
 

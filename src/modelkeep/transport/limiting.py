@@ -39,7 +39,9 @@ EXPENSIVE = frozenset(
     {
         *("SearchVersions", "CompareVersions", "DiffVersions", "QueryLineage", "FinalizeVersion"),
         *("VerifyVersion", "VerifyAuditChain", "ExportAuditEvents", "ListAuditEvents"),
-        *("CollectGarbage", "RecountNamespaceUsage"),
+        *("CollectGarbage", "RecountNamespaceUsage", "GetComplianceReport"),
+        *("RecommendVersion", "CheckRegression", "EvaluateGates", "GetBillOfMaterials"),
+        *("GetSignatureVerdict", "GetProvenanceStatement", "GetDeploymentSheet"),
     }
 )
 
