@@ -114,7 +114,8 @@ def _notes(notes: Sequence[sheets.Note], otherwise: str) -> list[str]:
 def _interface(sheet: sheets.Sheet) -> list[str]:
     if sheet.prompt is not None:
         return _prompt(sheet.prompt)
-    return _weights(sheet.weights) if sheet.weights is not None else ["Nothing is stated."]
+    stated = _weights(sheet.weights) if sheet.weights is not None else []
+    return stated or ["Nothing is stated."]
 
 
 def _weights(spec: sheets.Weights) -> list[str]:
