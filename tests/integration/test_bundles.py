@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -12,9 +13,10 @@ import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import services
+from support import services, signing
 
 from modelkeep import app, client
 from modelkeep import config as configuration
@@ -51,6 +53,7 @@ async def two(
                 s3_bucket=bucket,
                 s3_secure=False,
                 listen="127.0.0.1:0",
+                anonymous_role="admin",
                 log_format="console",
             )
             async with (
@@ -359,6 +362,66 @@ async def test_a_prompt_goes_over_as_well(two: Two, tmp_path: Path) -> None:
     there = await two.source.get_version("acme/hello@1.0.0")
     here = await two.target.get_version("acme/hello@1.0.0")
     assert (here.spec, here.manifest_digest) == (there.spec, there.manifest_digest)
+
+
+@pytest.mark.usefixtures("folder")
+async def test_signatures_go_along_and_count_by_what_is_trusted_there(
+    two: Two, tmp_path: Path
+) -> None:
+    ref, keys = f"{MODEL}@1.0.0", [signing.private_key(kind) for kind in ("p256", "ed25519")]
+    made = [await two.source.sign_version(ref, signing.pem(key)) for key in keys]
+    bundle = tmp_path / "signed.tar"
+    assert (await two.source.export_bundle(MODEL, bundle)).is_ok
+    report = await two.target.import_bundle(bundle)
+    assert report.is_ok
+    counts = {count.what: (count.source, count.target) for count in report.counts}
+    assert counts["signatures"] == (2, 2)
+    there = [one async for one in two.target.list_signatures(ref)]
+    bundles = [await two.target.get_signature_bundle(one.name) for one in there]
+    assert bundles == [text for _, text in made]
+    assert not (await two.target.signature_verdict(ref)).is_trusted
+    proof = client.SignerProof(public_key=signing.public_pem(keys[1]))
+    await two.target.trust_signer("acme", "release", proof)
+    verdict = await two.target.signature_verdict(ref)
+    assert [one.trusted for one in verdict.signatures] == [False, True]
+    again = await two.target.import_bundle(bundle)
+    assert again.is_ok
+    assert len([one async for one in two.target.list_signatures(ref)]) == 2
+
+
+@pytest.mark.usefixtures("folder")
+async def test_a_signature_that_does_not_fit_is_told_and_the_rest_is_imported(
+    two: Two, tmp_path: Path
+) -> None:
+    ref, key = f"{MODEL}@1.0.0", signing.private_key()
+    await two.source.sign_version(ref, signing.pem(key))
+    bundle = tmp_path / "signed.tar"
+    await two.source.export_bundle(ref, bundle)
+
+    def spoil(index: dict[str, Any]) -> None:
+        index["versions"][0]["signatures"][0] = "{}"
+
+    report = await two.target.import_bundle(rewritten(bundle, spoil))
+    assert not report.is_ok
+    assert any("was not taken" in note for note in report.notes)
+    assert (await two.target.get_version(ref)).state is client.VersionState.READY
+
+
+def rewritten(bundle: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The bundle with another index."""
+    other = bundle.with_name("rewritten.tar")
+    with tarfile.open(bundle) as read, tarfile.open(other, "w", format=tarfile.GNU_FORMAT) as out:
+        for member in read:
+            content = read.extractfile(member)
+            assert content is not None
+            text = content.read()
+            if member.name == INDEX:
+                index = json.loads(text)
+                change(index)
+                text = json.dumps(index).encode()
+                member.size = len(text)
+            out.addfile(member, io.BytesIO(text))
+    return other
 
 
 @pytest.mark.usefixtures("folder")

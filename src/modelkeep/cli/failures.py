@@ -90,7 +90,12 @@ def _sentence(error: client.RegistryError, endpoint: str) -> str:
             f"The server at {endpoint} does not offer this call; `modelkeep version` tells whether"
             " it is as new as this client."
         )
-    return _ended(_NAME.sub(_as_reference, error.message))
+    return _ended(as_references(error.message))
+
+
+def as_references(sentence: str) -> str:
+    """A sentence of the server with the references that people write for resource names."""
+    return _NAME.sub(_as_reference, sentence)
 
 
 def _as_reference(found: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ def by_server(chosen: settings.Settings, ref: str, form: str) -> None:
     document = {"ok": verdict.is_trusted, **output.plain(verdict)}
     output.emit(document, form, lambda: signature_tables.verdict(verdict))
     if not verdict.is_trusted:
-        failures.report(verdict.sentence)
+        failures.report(failures.as_references(verdict.sentence))
         raise click.exceptions.Exit(1)
 
 

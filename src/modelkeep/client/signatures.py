@@ -73,8 +73,8 @@ class SignatureCalls(ProvenanceConnection):
 
         Raises:
             InvalidRequest: the bundle is malformed, or not signed by whom it names.
-            Conflict: the version has that very signature.
-            Refused: it is over other files, or the version is not sealed.
+            Refused: it is over other files, the version is not sealed, or it has that very
+                signature.
         """
         request = pb.AttachSignatureRequest(
             parent=refs.parse_version(version).version_name,

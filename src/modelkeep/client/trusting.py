@@ -40,7 +40,7 @@ class TrustCalls(signatures.ProvenanceConnection):
 
         Raises:
             InvalidRequest: the key or the certificates cannot be read.
-            Conflict: there is, or was, a signer of that id.
+            Refused: there is, or was, a signer of that id.
         """
         signer = pb.TrustedSigner(
             public_key=proof.public_key,

@@ -70,7 +70,15 @@ async def _version(registry: "Registry", ref: str) -> bundle_records.BundledVers
         create_client=found.create_client,
         created_at=found.created_at,
         finalized_at=found.finalized_at,
+        signatures=await _signatures(registry, ref),
     )
+
+
+async def _signatures(registry: "Registry", ref: str) -> tuple[str, ...]:
+    """The bundles of a version's signatures, the first attached first."""
+    names = [signature.name async for signature in registry.list_signatures(ref)]
+    bundles = [await registry.get_signature_bundle(name) for name in names]
+    return tuple(bundle.decode() for bundle in bundles)
 
 
 def _draft(found: records.Version) -> specs.Draft:

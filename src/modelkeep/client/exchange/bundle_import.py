@@ -106,6 +106,7 @@ class BundleImport:
             local=tuple(_local(version, source.blobs)),
             stage=version.stage,
             stage_reason=_stage_reason(bundle, version),
+            signatures=version.signatures,
         )
 
     async def _rebased(

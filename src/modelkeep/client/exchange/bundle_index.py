@@ -38,7 +38,9 @@ def encode(bundle: bundle_records.Bundle) -> bytes:
 
 def _version_out(version: bundle_records.BundledVersion) -> dict[str, Any]:
     said = convert.version_to_wire(version.draft)
+    signed = {"signatures": list(version.signatures)} if version.signatures else {}
     return {
+        **signed,
         "version": version.version,
         "ordinal": version.ordinal,
         "stage": version.stage,
@@ -140,6 +142,7 @@ def _version_in(entry: json_entries.Entry) -> bundle_records.BundledVersion:
         create_client=entry.text("create_client"),
         created_at=entry.instant("created_at"),
         finalized_at=entry.instant("finalized_at"),
+        signatures=tuple(entry.listed_texts("signatures")),
     )
     if not refs.Ref("a", "a", version.version).is_exact:
         raise entry.wrong("version", "is not a semantic version")

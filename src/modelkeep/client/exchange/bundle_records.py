@@ -26,6 +26,8 @@ class BundledVersion:
     create_client: str
     created_at: datetime | None
     finalized_at: datetime | None
+    signatures: tuple[str, ...] = ()
+    """Sigstore bundles in JSON, as they were attached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ class IncomingVersion:
         local: the same files where they can be read; empty if they need not be sent.
         stage: where it shall stand.
         stage_reason: why it is moved there.
+        signatures: over it, as Sigstore bundles in JSON.
     """
 
     version: str
@@ -33,6 +34,7 @@ class IncomingVersion:
     local: tuple[tree.HashedFile, ...] = ()
     stage: str = DEVELOPMENT
     stage_reason: str = ""
+    signatures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,15 @@ class Entry:
             raise self.wrong(key, "is not an object of texts")
         return value
 
+    def listed_texts(self, key: str) -> list[str]:
+        """The list of texts there; none if it is missing."""
+        value = self.fields.get(key, [])
+        if not isinstance(value, list) or not all(
+            isinstance(one, str) and _is_utf8(one) for one in value
+        ):
+            raise self.wrong(key, "is not a list of texts")
+        return value
+
     def entry(self, key: str) -> "Entry":
         """The object there."""
         return self._nested(self.fields.get(key), f"{self._where}: {key}", key)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
 _FIND_AT_ONCE = 1000
+_UNSIGNED = (errors.Refused, errors.InvalidRequest, errors.LimitReached)
 _CONFLICTS = frozenset(
     {"VERSION_EXISTS", "VERSION_DELETED", "VERSION_PURGED", "VERSION_QUARANTINED"}
 )
@@ -118,6 +119,21 @@ class Landing:
         self._sent_bytes += pushed.sent_bytes + pushed.direct_bytes
         verdict = reports.Verdict.IMPORTED if pushed.is_new else reports.Verdict.THERE
         self._note(version.called, ref, verdict)
+        await self._sign(version, ref)
+
+    async def _sign(self, version: incoming.IncomingVersion, ref: str) -> None:
+        """Attach what signatures there are; a gate may ask for them when stages are set."""
+        kept = 0
+        for text in version.signatures:
+            try:
+                await self._registry.attach_signature(ref, text.encode())
+            except _UNSIGNED as refused:
+                if refused.reason != "SIGNATURE_EXISTS":  # it may be there from an earlier run
+                    self.notes.append(f"A signature of {ref} was not taken: {refused.message}")
+                    continue
+            kept += 1
+        if version.signatures:
+            self.tally.count("signatures", len(version.signatures), kept)
 
     def found(self, version: incoming.IncomingVersion) -> None:
         """Tell that a version is there from an earlier run, without reading its files again."""
