@@ -76,11 +76,8 @@ def _definition(made: Made) -> dict[str, Any]:
             spec=_spec(content.spec),
             reportedMetrics={metric.name: metric.value for metric in content.metrics},
         ),
-        "internalParameters": {
-            "creator": version.creator,
-            "client": version.create_client,
-            "ordinal": version.ordinal,
-        },
+        # Not the client it was made with: that has a network address, and this travels.
+        "internalParameters": {"creator": version.creator, "ordinal": version.ordinal},
         "resolvedDependencies": list(_resolved(made)),
     }
 
