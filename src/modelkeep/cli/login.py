@@ -7,7 +7,7 @@ import sys
 import click
 
 from modelkeep import client
-from modelkeep.cli import access_tables, credentials, failures, output, session, settings
+from modelkeep.cli import access_tables, credentials, failures, output, safe_text, session, settings
 from modelkeep.client import logins
 
 
@@ -30,7 +30,8 @@ def login(chosen: settings.Settings, token_stdin: bool) -> None:
 
     who = session.run_with(chosen, show, client.Registry.who_am_i)
     path = logins.keep(chosen.endpoint, given, os.environ)
-    click.echo(f"logged in to {chosen.endpoint} as {who.principal}; the token is in {path}")
+    told = f"logged in to {chosen.endpoint} as {who.principal}; the token is in {path}"
+    click.echo(safe_text.printable(told))
 
 
 @click.command()

@@ -3,7 +3,7 @@
 import click
 
 from modelkeep import client
-from modelkeep.cli import access_tables, output, session, settings
+from modelkeep.cli import access_tables, output, safe_text, session, settings
 
 
 @click.group()
@@ -74,4 +74,4 @@ def revoke(chosen: settings.Settings, binding_id: str) -> None:
         return await registry.revoke_role(binding_id)
 
     taken = session.run(chosen, work)
-    click.echo(f"{taken.principal} is no longer {taken.grant}")
+    click.echo(safe_text.printable(f"{taken.principal} is no longer {taken.grant}"))

@@ -11,6 +11,7 @@ from modelkeep.cli import (
     credentials,
     failures,
     output,
+    safe_text,
     session,
     settings,
 )
@@ -101,7 +102,7 @@ def revoke(chosen: settings.Settings, token_id: str) -> None:
         return await registry.revoke_token(token_id)
 
     ended = session.run(chosen, work)
-    click.echo(f"revoked {ended.token_id} of {ended.principal}")
+    click.echo(safe_text.printable(f"revoked {ended.token_id} of {ended.principal}"))
 
 
 @token.command("print")

@@ -5,6 +5,7 @@ in the event loop's thread, so counts need no lock.
 """
 
 import enum
+import functools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ EXPENSIVE = frozenset(
 )
 
 
+@functools.cache
 def kind_of(method: str) -> Kind:
     """What a method's calls count as."""
     if method == "Watch":
