@@ -97,8 +97,8 @@ def _read_plainly(path: Path) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        found = json.loads(own_files.read_private(path) or "{}")
-    except ValueError:
+        found = dict(json.loads(own_files.read_private(path) or "{}"))
+    except (ValueError, TypeError):
         raise errors.InvalidRequest(
             f"{path} is not as `modelkeep login` writes it; remove it and log in again.",
             reason="BAD_CREDENTIALS",
