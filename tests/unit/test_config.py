@@ -1,6 +1,7 @@
 """Unknown, missing and malformed settings are refused by name."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -170,3 +171,17 @@ def test_networks_are_read() -> None:
     assert list(map(str, chosen.webhook_allowed_networks)) == ["10.1.0.0/16", "fd00::/8"]
     with pytest.raises(config.ConfigError, match=key):
         config.from_environ(COMPLETE | {key: "10.1.0.1/16"})
+
+
+def test_every_key_is_documented() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    keys = {*config._known(), *config.CLIENT_KEYS}
+    assert {key for key in keys if f"`{key}`" not in told} == set()
+
+
+def test_the_ways_of_asking_for_certificates_are_read() -> None:
+    key = "MODELKEEP_TLS_CLIENT_AUTH"
+    assert config.from_environ(COMPLETE).tls_client_auth == "off"
+    assert config.from_environ(COMPLETE | {key: "optional"}).tls_client_auth == "optional"
+    with pytest.raises(config.ConfigError, match="off, optional, required"):
+        config.from_environ(COMPLETE | {key: "maybe"})
