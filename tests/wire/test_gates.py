@@ -40,7 +40,7 @@ EVERY_KIND: list[Mapping[str, Any]] = [
         "frozen_windows": {
             "time_zone": "Europe/Berlin",
             "windows": [
-                {"start": "2026-12-20T18:00:00", "end": "2027-01-04T08:00:00"},
+                {"start": "2026-12-20T18:00", "end": "2027-01-04T08:00:30"},
                 {"days": ["fri"], "begin": "16:00", "until": "24:00"},
             ],
             "reason": "holidays",
