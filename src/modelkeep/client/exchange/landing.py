@@ -83,7 +83,7 @@ class Landing:
 
     async def _create_model(self) -> None:
         namespace = refs.parse_model(self._model.ref).namespace
-        await reservation.unless_taken(self._registry.create_namespace(namespace))
+        await reservation.ensure_namespace(self._registry, namespace)
         creation = self._registry.create_model(
             self._model.ref,
             kind=self._model.kind,
