@@ -226,7 +226,9 @@ def test_equal_knowledge_has_an_equal_serial_number_and_other_knowledge_another(
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=30)
-URI = st.builds("https://{}".format, st.from_regex(r"[^\s\x00-\x1f\x7f-\x9f]{1,20}", fullmatch=True))
+URI = st.builds(
+    "https://{}".format, st.from_regex(r"[^\s\x00-\x1f\x7f-\x9f]{1,20}", fullmatch=True)
+)
 
 
 @hypothesis.given(

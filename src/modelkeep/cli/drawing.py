@@ -15,7 +15,7 @@ _Part = rich_console.RenderableType
 def version(
     shown: client.Version,
     files: Sequence[client.File],
-    signatures: Sequence[client.Signature] = (),
+    signatures: Sequence[client.Signature] | None = None,
 ) -> _Part:
     """A version: facts, spec, figures, origin, signers, files, card."""
     return rich_console.Group(
@@ -75,9 +75,9 @@ def namespace(shown: client.Namespace, models: Sequence[client.Model]) -> _Part:
 
 
 def _signed(
-    shown: client.Version, signatures: Sequence[client.Signature]
+    shown: client.Version, signatures: Sequence[client.Signature] | None
 ) -> Iterable[tuple[str, text.Text]]:
-    if shown.state is not client.VersionState.DRAFT:
+    if signatures is not None and shown.state is not client.VersionState.DRAFT:
         yield "signed", signature_tables.summary(signatures)
 
 

@@ -35,12 +35,22 @@ def show(chosen: settings.Settings, ref: str, form: str) -> None:
 async def _version(registry: client.Registry, ref: str) -> tuple[dict[str, Any], Any]:
     version = await picking.version(registry, ref)
     files: list[client.File] = []
-    signatures: list[client.Signature] = []
+    signatures: list[client.Signature] | None = []
     if version.state is not client.VersionState.DRAFT:
         files = [file async for file in registry.list_files(version.ref, show_facts=True)]
-        signatures = [one async for one in registry.list_signatures(version.ref)]
+        signatures = await _signatures(registry, version.ref)
     document = {**output.plain(version), "signatures": signatures, "files": files}
     return document, drawing.version(version, files, signatures)
+
+
+async def _signatures(registry: client.Registry, ref: str) -> list[client.Signature] | None:
+    """A version's signatures; None from a server that is too old to know of any."""
+    try:
+        return [one async for one in registry.list_signatures(ref)]
+    except client.RegistryError as error:
+        if error.code != "UNIMPLEMENTED":
+            raise
+        return None
 
 
 async def _model(registry: client.Registry, ref: str) -> tuple[dict[str, Any], Any]:

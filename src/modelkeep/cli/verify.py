@@ -52,7 +52,7 @@ def verify(
     bundle: Path | None,
     form: str,
 ) -> None:
-    """Have a version's stored bytes re-read, or its signatures verified.
+    """Have stored bytes re-read, or signatures verified.
 
     Without options each file is read from the store by its SHA-256 and CRC32C; nothing is sent
     here. The exit code is 1 if anything is not as it was pushed: the server then sets the versions
