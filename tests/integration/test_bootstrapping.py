@@ -67,8 +67,8 @@ async def test_admin_init_and_login_at_the_command_line(
         assert (code, token in said) == (0, False)
         kept = tmp_path / "modelkeep" / "credentials.json"
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-        assert (await cli("whoami", **home))[1].startswith(f"principal  {ALICE}")
-        assert (await cli("token", "print", **home))[1] == token
+        assert f"principal  {ALICE}" in (await cli("whoami", **home))[1]
+        assert (await cli("token", "print", **home))[1].endswith(token)
         other = home | {"MODELKEEP_ENDPOINT": "127.0.0.1:1"}
         assert (await cli("token", "print", **other))[0] == 1  # it goes to no other server
         kept.chmod(0o644)
