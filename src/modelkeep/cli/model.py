@@ -12,7 +12,7 @@ _TIERS = ["low", "medium", "high", "critical", "none"]
 
 @click.group()
 def model() -> None:
-    """Say who answers for a model, what it is for, and how much harm it can do."""
+    """Say who answers for a model, and how much harm it can do."""
 
 
 @model.command("set")

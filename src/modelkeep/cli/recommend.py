@@ -66,11 +66,11 @@ def recommend(
     significance: float,
     form: str,
 ) -> None:
-    """Say which version to promote, and why; or that none should be.
+    """Say which version to promote, and why.
 
-    By MODEL's evaluation plan (`modelkeep eval plan`), among those CANDIDATEs (@1.3.0 @1.4.0; by
-    default the newest that may move) whose gates pass and whose guards hold. Nothing is moved. The
-    exit code is 0 if a version is recommended, and 4 if none is.
+    Or that none should be. By MODEL's evaluation plan (`modelkeep eval plan`), among those
+    CANDIDATEs (@1.3.0 @1.4.0; by default the newest that may move) whose gates pass and whose
+    guards hold. Nothing is moved. The exit code is 0 if a version is recommended, and 4 if none is.
     """
 
     async def work(registry: client.Registry) -> client.Recommendation:

@@ -84,12 +84,13 @@ def regress(
     form: str,
     **stated: str,
 ) -> None:
-    """Test whether results are as good as a baseline's: on every change, in CI.
+    """Test whether results are as good as a baseline's.
 
-    What was measured of REF (--results, --scores, or what is recorded of it) is compared with what
-    was measured the same way of the baseline. A figure that is worse by more than it may, and not
-    by chance, fails; so does what is missing or does not compare. With --results REF need not exist
-    yet: acme/voice will do. The exit code is 0 if nothing failed, and 4 otherwise.
+    To be run on every change, in CI. What was measured of REF (--results, --scores, or what is
+    recorded of it) is compared with what was measured the same way of the baseline. A figure that
+    is worse by more than it may, and not by chance, fails; so does what is missing or does not
+    compare. With --results REF need not exist yet: acme/voice will do. The exit code is 0 if
+    nothing failed, and 4 otherwise.
     """
     report = _results(results, scores, lower, stated)
     if record and report is None:
