@@ -118,6 +118,12 @@ def endpoints() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Some verbs write a file that -o names."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(_self: object, failure: client.RegistryError) -> None:
         raise failure
@@ -136,7 +142,11 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.parametrize("path", VERBS, ids=" ".join)
 def test_what_is_shown_is_printable(
-    endpoints: dict[str, str], path: tuple[str, ...], server: str, form: str, tmp_path: Path
+    endpoints: dict[str, str],
+    path: tuple[str, ...],
+    server: str,
+    form: str,
+    tmp_path: Path,
 ) -> None:
     (tmp_path / "content").write_text("x")
     words = typed(path, tmp_path)
