@@ -8,9 +8,11 @@ import asyncpg
 import grpc
 import pytest
 from google.protobuf import json_format
-from support import promoting, services, wire
+from support import memory_store, promoting, services, wire
 
 from modelkeep.local import postgres as embedded
+from modelkeep.service import reaping
+from modelkeep.storage import database
 from modelkeep.v1 import access_service_pb2 as access_pb
 from modelkeep.v1 import history_pb2, transition_pb2
 from modelkeep.v1 import lifecycle_service_pb2 as pb
@@ -397,6 +399,24 @@ async def test_old_names_of_models_lead_to_transitions(team: promoting.Team) -> 
     await team.admin.registry.MoveModel(move)
     assert (await promoting.get(team.ann, name)).name == name.replace("/m/", "/m-2/")
     await promoting.commit(team.ann, name)
+
+
+async def test_the_reaper_notes_what_is_over_once(team: promoting.Team) -> None:
+    version = await team.staged()
+    name = await team.approved(version)
+    await team.admin.stage(version, "archived")
+    assert await team.events(version, "transition.stale") == []
+    db = await database.Database.open(team.url, 4)
+    try:
+        reapers = [reaping.Reaper(db, memory_store.MemoryBlobStore()) for _ in range(3)]
+        await asyncio.gather(*(reaper.round() for reaper in reapers))
+    finally:
+        await db.close()
+    (noted,) = await team.events(version, "transition.stale")
+    assert (noted.actor, noted.resource) == ("system", name)
+    ended = await promoting.get(team.ann, name)
+    assert (ended.state, ended.end_actor) == (STALE, "system")
+    assert ended.end_reason == noted.after["reason"]
 
 
 async def test_fifty_committers_race_and_one_wins(team: promoting.Team) -> None:
