@@ -29,7 +29,7 @@ def _to_file(command: _Command) -> _Command:
 @settings.connecting
 @settings.pass_settings
 def provenance(chosen: settings.Settings, ref: str, file: Path | None) -> None:
-    """Write how a version came to be, as in-toto with SLSA.
+    """Write how a version came to be: in-toto, SLSA.
 
     It tells what the registry was told when the version was made: source commit, datasets, base
     model, parameters, by whom and when; and the digest of each file, which it verified itself.
@@ -43,7 +43,7 @@ def provenance(chosen: settings.Settings, ref: str, file: Path | None) -> None:
 @settings.connecting
 @settings.pass_settings
 def sbom(chosen: settings.Settings, ref: str, file: Path | None) -> None:
-    """Write what is in a version, as a CycloneDX bill of materials.
+    """Write what is in a version, as a CycloneDX bill.
 
     Files with their hashes, dependencies, datasets, base model, licence, and a model card with
     what was measured.

@@ -39,10 +39,11 @@ def sign(
     save: Path | None,
     form: str,
 ) -> None:
-    """Sign a sealed version, or attach a signature to it.
+    """Sign a version; the key stays here.
 
-    What is signed is the list of its files with their SHA-256, in the format of the OpenSSF's
-    model signing. The key, EC P-256, P-384, P-521 or Ed25519, never leaves this machine.
+    What is signed is the list of a sealed version's files with their SHA-256, in the format of the
+    OpenSSF's model signing. Keys are EC P-256, P-384, P-521 or Ed25519. With --bundle a signature
+    that was made elsewhere is attached.
     """
     if (key is None) == (bundle is None):
         raise click.UsageError("Say either --key FILE, to sign, or --bundle FILE, to attach.")
