@@ -72,6 +72,22 @@ SECTIONS = {
         "purge": lazy.Verb(f"{_HERE}.removal:purge", "Drop a deleted version's content for good."),
         "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
     },
+    "Promote": {
+        "gates": lazy.Verb(f"{_HERE}.gates:gates", "Say what must be so before a move up; try it."),
+        "promote": lazy.Verb(
+            f"{_HERE}.promote:promote", "Move a version up, as the rules want it."
+        ),
+        "approve": lazy.Verb(
+            f"{_HERE}.transitions:approve", "Approve a move that somebody else asked for."
+        ),
+        "reject": lazy.Verb(
+            f"{_HERE}.transitions:reject", "Reject a move that somebody else asked for."
+        ),
+        "cancel": lazy.Verb(f"{_HERE}.transitions:cancel", "Give up a move that was asked for."),
+        "transitions": lazy.Verb(
+            f"{_HERE}.transitions:transitions", "See which moves were asked for, and how far."
+        ),
+    },
     "Deploy": {
         "env": lazy.Verb(
             f"{_HERE}.environment:environment", "Create, list and change environments."
@@ -121,7 +137,7 @@ or a manifest digest (sha256:...). Without one, the newest release is meant.
 
 \b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused by a rule,
-130 interrupted (run the same push or pull again to go on).
+5 waits for approvals, 130 interrupted (run the same push or pull again to go on).
 
 \b
 Results go to standard output (-o json and -o yaml for programs), progress and

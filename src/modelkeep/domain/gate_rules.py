@@ -134,7 +134,7 @@ def _approvals(gate: gates.Approvals, facts: Facts) -> gates.Verdict:
 def _frozen_windows(gate: gates.FrozenWindows, facts: Facts) -> gates.Verdict:
     found = freezes.find_frozen(gate.time_zone, gate.windows, facts.now)
     if found is None:
-        return gates.Verdict(gate, True, f"in none of {len(gate.windows)} frozen windows")
+        return gates.Verdict(gate, True, "it is in no frozen window")
     window, ends_at = found
     why = f": {gate.reason}" if gate.reason else ""
     until = gate_metrics.instant(ends_at)

@@ -1,5 +1,6 @@
 """Crossings of gates, of gate policies, and of what became of gates."""
 
+import datetime
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -229,9 +230,13 @@ def _measured_to_wire(measured: gates.Measured) -> dict[str, Any]:
     }
 
 
+def _moment(at: datetime.datetime) -> str:
+    return at.isoformat(timespec="auto" if at.second or at.microsecond else "minutes")
+
+
 def _window_to_wire(window: freezes.Window) -> pb.FrozenWindow:
     if isinstance(window, freezes.Period):
-        start, end = (f"{at:%Y-%m-%dT%H:%M:%S}" for at in (window.start, window.end))
+        start, end = (_moment(at) for at in (window.start, window.end))
         return pb.FrozenWindow(start=start, end=end)
     begin, until = freezes.clock(window.begin), freezes.clock(window.end)
     return pb.FrozenWindow(days=window.days, begin=begin, until=until)
