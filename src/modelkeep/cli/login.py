@@ -38,7 +38,10 @@ def login(chosen: settings.Settings, token_stdin: bool) -> None:
 @settings.connecting
 @settings.pass_settings
 def logout(chosen: settings.Settings) -> None:
-    """Forget the token that is kept for the server; it goes on working until it is revoked."""
+    """Forget the token for the server.
+
+    It goes on working until it is revoked.
+    """
     try:
         was_there = logins.forget(chosen.endpoint, os.environ)
     except client.RegistryError as error:
@@ -52,7 +55,7 @@ def logout(chosen: settings.Settings) -> None:
 @settings.connecting
 @settings.pass_settings
 def whoami(chosen: settings.Settings, form: str) -> None:
-    """Tell who the server takes you for, and your roles."""
+    """Tell who the server takes you for."""
     who = session.run(chosen, client.Registry.who_am_i)
     output.emit(who, form, lambda: access_tables.identity(who))
 
@@ -65,9 +68,9 @@ def whoami(chosen: settings.Settings, form: str) -> None:
 @settings.connecting
 @settings.pass_settings
 def can(chosen: settings.Settings, action: str, resource: str, stage: str, alias: str) -> None:
-    """Tell whether you may do ACTION on RESOURCE: exit code 0 if so, otherwise 4.
+    """Tell whether you may do something.
 
-    ACTION is what errors name, version.create for example; docs/access.md has them all. Without
+    The exit code is 0 if you may do ACTION on RESOURCE, otherwise 4. ACTION is what errors name, version.create for example; docs/access.md has them all. Without
     RESOURCE the registry as a whole is meant.
     """
 

@@ -99,7 +99,9 @@ SECTIONS = {
         "sheet": lazy.Verb(f"{_HERE}.rollback:sheet", "Write the deployment sheet of a version."),
     },
     "Access": {
-        "login": lazy.Verb(f"{_HERE}.login:login", "Keep a token for the server."),
+        "login": lazy.Verb(
+            f"{_HERE}.login:login", "Keep a token for the server, once the server has taken it."
+        ),
         "logout": lazy.Verb(f"{_HERE}.login:logout", "Forget the token for the server."),
         "whoami": lazy.Verb(f"{_HERE}.login:whoami", "Tell who the server takes you for."),
         "can": lazy.Verb(f"{_HERE}.login:can", "Tell whether you may do something."),
