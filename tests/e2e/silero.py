@@ -10,14 +10,14 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import onnx_file
 
 REPOSITORY = "https://github.com/snakers4/silero-vad"
 _MODEL_FILE = re.compile(r"silero_vad/data/[\w.-]+\.(onnx|jit)")
 _RATES = re.compile(r"self\.sample_rates = \[([\d, ]+)\]")
-_ONNX_OPSET_IMPORT, _OPSET_VERSION = 8, 2  # field numbers of ModelProto, OperatorSetIdProto
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _params(directory: Path, source: str) -> dict[str, str]:
     # The wheel states the rates of its single-rate variants as well; the main file takes them all.
     rates = max(_RATES.findall(source), key=len)
     return {
-        "onnx_opset": str(_opset(directory / "silero_vad.onnx")),
+        "onnx_opset": str(onnx_file.opset(directory / "silero_vad.onnx")),
         "sample_rates_hz": rates.replace(" ", ""),
     }
 
@@ -113,39 +113,6 @@ def _metrics(directory: Path) -> dict[str, int]:
         "jit_bytes": (directory / "silero_vad.jit").stat().st_size,
         "onnx_variants": sum(file.suffix == ".onnx" for file in files),
     }
-
-
-def _opset(model: Path) -> int:
-    """The operator set version that an ONNX file asks for."""
-    for number, value in _fields(memoryview(model.read_bytes())):
-        if number == _ONNX_OPSET_IMPORT and isinstance(value, memoryview):
-            for inner, version in _fields(value):
-                if inner == _OPSET_VERSION and isinstance(version, int):
-                    return version
-    raise SystemExit(f"{model} states no operator set.")
-
-
-def _fields(raw: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Fields of a protobuf message by number; only the two kinds that these messages have."""
-    at = 0
-    while at < len(raw):
-        tag, at = _varint(raw, at)
-        value, at = _varint(raw, at)
-        if tag & 7 == 0:
-            yield tag >> 3, value
-            continue
-        yield tag >> 3, raw[at : at + value]
-        at += value
-
-
-def _varint(raw: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def _sha256(path: Path) -> str:
