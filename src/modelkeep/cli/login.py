@@ -70,8 +70,9 @@ def whoami(chosen: settings.Settings, form: str) -> None:
 def can(chosen: settings.Settings, action: str, resource: str, stage: str, alias: str) -> None:
     """Tell whether you may do something.
 
-    The exit code is 0 if you may do ACTION on RESOURCE, otherwise 4. ACTION is what errors name, version.create for example; docs/access.md has them all. Without
-    RESOURCE the registry as a whole is meant.
+    The exit code is 0 if you may do ACTION on RESOURCE, otherwise 4. ACTION is what errors name,
+    version.create for example; docs/access.md has them all. Without RESOURCE the registry as a
+    whole is meant.
     """
 
     async def work(registry: client.Registry) -> frozenset[str]:
