@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 READY = "modelkeep ready on "
+OWNER = "alice"
+"""Who starts it, and is its administrator."""
 _PARTS = ("postgres", "s3", "server")
 _STOP_TIMEOUT_S = 40
 
@@ -36,7 +38,7 @@ def running(data: Path) -> Iterator[Tree]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=without_settings(),
+            env={**without_settings(), "LOGNAME": OWNER},
             start_new_session=True,  # a Ctrl-C is for the demo, which then ends this child in order
         )
     try:

@@ -110,7 +110,6 @@ def _metrics(directory: Path) -> dict[str, int]:
     files = list(directory.iterdir())
     return {
         "onnx_bytes": (directory / "silero_vad.onnx").stat().st_size,
-        "jit_bytes": (directory / "silero_vad.jit").stat().st_size,
         "onnx_variants": sum(file.suffix == ".onnx" for file in files),
     }
 

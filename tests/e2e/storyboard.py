@@ -2,18 +2,18 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import command_line
 import registry_tree
 from rich import box, console, highlighter, padding, panel, table, text
 
-_COMMAND_TIMEOUT_S = 60
 _SLIDE_WIDTH = 100
 _COMMAND_WIDTH = 90
+ANSWER_LINES = 12
 
 
 class Broken(Exception):
@@ -26,13 +26,39 @@ def require(truth: bool, otherwise: str) -> None:
         raise Broken(otherwise)
 
 
-class Storyboard:
-    """Prints the story; paths below the scratch directory are shown relative to it."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who types; without a token it is who started the registry."""
 
-    def __init__(self, scratch: Path) -> None:
+    name: str
+    token: str = ""
+
+    def environ(self) -> dict[str, str]:
+        """The environment of what they type."""
+        return {
+            **registry_tree.without_settings(),
+            **({"MODELKEEP_TOKEN": self.token} if self.token else {}),
+        }
+
+
+class Storyboard:
+    """Prints the story.
+
+    Args:
+        scratch: where commands run, so that paths are short.
+        commands: what runs them, there.
+    """
+
+    def __init__(self, scratch: Path, commands: command_line.CommandLine) -> None:
+        self.endpoint = ""
         self._scratch = scratch
+        self._commands = commands
         self._console = console.Console(highlight=False, soft_wrap=True)
         self._scenes = 0
+
+    def title(self, sentence: str) -> None:
+        """Say what this is."""
+        self._print(text.Text(sentence, "bold"))
 
     def scene(self, title: str) -> None:
         """Begin the next scene."""
@@ -43,37 +69,60 @@ class Storyboard:
         """Say something about what was seen."""
         self._print_indented(text.Text(sentence, "green"))
 
-    def command(self, words: Sequence[str]) -> None:
+    def command(self, words: Sequence[str], who: str = "") -> None:
         """Show a command as it would be typed."""
-        shown = [word.replace(f"{self._scratch}/", "") for word in words]
-        lines = _folded([shlex.quote(word) for word in shown])
-        self._print(text.Text(f"   $ {lines}", "bold"))
+        lines = _folded([shlex.quote(word) for word in words])
+        prompt = f"   {who} $ " if who else "   $ "
+        self._print(text.Text.assemble((prompt, "dim"), (lines, "bold")))
 
-    def answer(self, output: str) -> None:
-        """Show what a command answered."""
-        drawn = text.Text(output.replace(f"{self._scratch}/", "").rstrip())
+    def answer(self, output: str, lines: int = ANSWER_LINES) -> None:
+        """Show what a command answered, the first lines of it."""
+        said = output.replace(f"{self._scratch}/", "").rstrip().splitlines()
+        shown = [*said[:lines], *(["…"] if 0 < lines < len(said) else [])]
+        drawn = text.Text("\n".join(shown))
         if drawn.plain.startswith("{"):
             highlighter.JSONHighlighter().highlight(drawn)
-        self._print_indented(drawn)
+        drawn.highlight_regex(r"(?m)^error: .*", "red")
+        if shown:
+            self._print_indented(drawn)
 
-    def run(self, endpoint: str, arguments: Sequence[str], expected: int) -> str:
-        """Run a verb of the command line, show it and its answer; `Broken` on another exit code."""
-        self.command(["modelkeep", *arguments])
-        done = subprocess.run(
-            [sys.executable, "-m", "modelkeep", "--endpoint", endpoint, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,  # some are meant to fail
-            timeout=_COMMAND_TIMEOUT_S,
-            env=registry_tree.without_settings(),
-        )
-        said = done.stdout if done.returncode == 0 else done.stdout + done.stderr
-        self.answer(_compact(done.stdout) if done.stdout.startswith("{") else said)
+    def run(
+        self,
+        who: Person,
+        arguments: Sequence[str],
+        *,
+        expected: int = 0,
+        lines: int = ANSWER_LINES,
+    ) -> str:
+        """Run a verb, show it and the first lines of its answer; `Broken` on another exit code."""
+        self.command(["modelkeep", *arguments], who.name)
+        done = self._ran(who, arguments)
         require(
-            done.returncode == expected,
-            f"exit code {done.returncode}, expected {expected}:\n{done.stderr}",
+            done.exit_code == expected,
+            f"exit code {done.exit_code}, expected {expected}:\n{done.stdout}{done.stderr}",
         )
+        # Progress is for those who wait; of a refusal standard error is the answer.
+        said = done.stdout if expected == 0 else done.stdout + done.stderr
+        self.answer(said, lines)
         return said
+
+    def ask(self, who: Person, arguments: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+        """Run a verb for its JSON, of which some fields are shown."""
+        self.command(["modelkeep", *arguments, "-o", "json"], who.name)
+        done = self._ran(who, [*arguments, "-o", "json"])
+        require(done.exit_code == 0, f"exit code {done.exit_code}:\n{done.stderr}")
+        read: dict[str, Any] = json.loads(done.stdout)
+        self.answer(some_of(read, fields))
+        return read
+
+    def quietly(self, who: Person, arguments: Sequence[str]) -> str:
+        """Run a verb of which nothing is shown: it answers with a secret."""
+        done = self._ran(who, arguments)
+        require(done.exit_code == 0, f"exit code {done.exit_code}:\n{done.stderr}")
+        return done.stdout
+
+    def _ran(self, who: Person, arguments: Sequence[str]) -> command_line.Answer:
+        return self._commands.run(arguments, {**who.environ(), "MODELKEEP_ENDPOINT": self.endpoint})
 
     def slide(self, rows: Sequence[tuple[str, str]], took: str) -> None:
         """The summary."""
@@ -109,15 +158,10 @@ class Storyboard:
             self._print(text.Text.assemble("   ", line))
 
 
-def outlined(document: dict[str, Any]) -> str:
-    """A JSON object with each of its fields on one line."""
-    fields = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items()]
-    return "{\n" + ",\n".join(fields) + "\n}"
-
-
-def _compact(document: str) -> str:
-    """A small JSON object on one line."""
-    return json.dumps(json.loads(document))
+def some_of(document: dict[str, Any], fields: Sequence[str]) -> str:
+    """Some fields of a JSON object on one line."""
+    shown = [f"{json.dumps(name)}: {json.dumps(document[name])}" for name in fields]
+    return "{" + ", ".join([*shown, "…" if len(fields) < len(document) else ""]).strip(", ") + "}"
 
 
 def _folded(words: Sequence[str]) -> str:
