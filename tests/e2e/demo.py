@@ -130,8 +130,8 @@ class Demo:
         self._board.command(["cat", "policy.yaml"], self._alice.name)
         self._board.answer(POLICY)
         self._cli("gates", "set", "policy.yaml", lines=0)
-        self._cli("role", "grant", "user:ben", "deployer", "acme")
-        self._cli("role", "grant", "user:carla", "approver", "acme")
+        self._cli("role", "grant", "user:ben", "deployer", "acme", lines=0)
+        self._cli("role", "grant", "user:carla", "approver", "acme", lines=0)
         self._ben, self._carla = self._person("ben"), self._person("carla")
         self._board.note("each token is printed once; who types below is who shows theirs")
         self._cli("env", "create", "acme/prod", "--stage", "production", lines=0)
@@ -148,10 +148,12 @@ class Demo:
         )
         reference = f"{MODEL}@6.0.0"
         ask = ("promote", reference, "--to", "production", "--reason", "fewer false alarms")
-        self._cli("stage", reference, "staging", "--reason", "files verified")
+        self._cli("stage", reference, "staging", "--reason", "files verified", lines=0)
         self._cli(*ask, expected=_WAITS)
         self._refused("approve", reference)
-        self._cli("approve", reference, "--comment", "looked at the scores", who=self._carla)
+        self._cli(
+            "approve", reference, "--comment", "looked at the scores", who=self._carla, lines=0
+        )
         self._cli(*ask)
         self._deploy(reference)
 
@@ -164,9 +166,9 @@ class Demo:
         )
         reference = f"{MODEL}@5.1.2"
         ask = ("promote", reference, "--to", "production", "--reason", "it is smaller")
-        self._cli("stage", reference, "staging", "--reason", "to try")
+        self._cli("stage", reference, "staging", "--reason", "to try", lines=0)
         self._cli(*ask, "--request-only", lines=1)
-        self._cli("approve", reference, who=self._carla, lines=1)
+        self._cli("approve", reference, who=self._carla, lines=0)
         self._refused(*ask)
 
     def _follow(self) -> None:
@@ -175,9 +177,9 @@ class Demo:
         )
         reference = f"{MODEL}@6.2.3"
         ask = ("promote", reference, "--to", "production", "--reason", "the newest")
-        self._cli("stage", reference, "staging", "--reason", "files verified")
+        self._cli("stage", reference, "staging", "--reason", "files verified", lines=0)
         self._cli(*ask, "--request-only", lines=1)
-        self._cli("approve", reference, who=self._carla, lines=1)
+        self._cli("approve", reference, who=self._carla, lines=0)
         self._cli(*ask)
         self._deploy(reference)
 
@@ -187,7 +189,7 @@ class Demo:
             "rollback", MODEL, "--env", "prod", "--reason", "the hum sets it off", who=self._ben
         )
         self._cli("ls", MODEL)
-        self._cli("sheet", f"{MODEL}@production", lines=12)
+        self._cli("sheet", f"{MODEL}@production", lines=10)
 
     def _vouch(self) -> None:
         self._board.scene("Sign it; only signatures by those whom the namespace trusts count")

@@ -90,7 +90,18 @@ def _sentence(error: client.RegistryError, endpoint: str) -> str:
             f"The server at {endpoint} does not offer this call; `modelkeep version` tells whether"
             " it is as new as this client."
         )
+    if error.reason == "GATES_FAILED":
+        return as_references(_listed(error))
     return _ended(as_references(error.message))
+
+
+def _listed(error: client.RegistryError) -> str:
+    """The sentence with each gate that is not met on a line of its own."""
+    sentences = [violation.description for violation in error.violations]
+    head = error.message.removesuffix("; ".join(sentences)).rstrip()
+    if not sentences or head == error.message:
+        return _ended(error.message)
+    return "\n".join([head, *(f"  - {_ended(sentence)}" for sentence in sentences)])
 
 
 def as_references(sentence: str) -> str:
