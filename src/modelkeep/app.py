@@ -4,45 +4,35 @@ import asyncio
 import datetime
 import functools
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import structlog
 
-from modelkeep import call_limits, ways_in
+from modelkeep import artifact_wiring, background, call_limits, ways_in
 from modelkeep import config as configuration
-from modelkeep.admin import port, readiness, sources
+from modelkeep.admin import port, readiness
 from modelkeep.authz import caller as callers
-from modelkeep.blobs import doctor, metered, s3, s3_connection, s3_transfers, store, verifying
-from modelkeep.domain import errors, garbage, limits, quotas
+from modelkeep.blobs import doctor, metered, s3, store, verifying
+from modelkeep.domain import errors, limits, quotas
 from modelkeep.outbound import posting, sealing, signing
 from modelkeep.service import (
     access,
-    artifacts,
     auditing,
-    batches,
     bindings,
     bootstrapping,
     checkpointing,
-    collecting,
     compliance,
     deliveries,
     delivering,
     denials,
     event_compacting,
     event_feeds,
-    hashing,
     moving,
-    reaping,
-    rereading,
-    scrub,
     settling,
     tokens,
-    transfers,
-    uploads,
     usecases,
-    version_checks,
     watching,
     webhooks,
 )
@@ -53,7 +43,6 @@ Config = configuration.Config
 Finding = doctor.Finding
 _CHECKSUM_THREADS = 2
 _INSPECTION_THREADS = 2
-_SWEEP_INTERVAL_S = 30.0
 _DENIALS_INTERVAL_S = 10.0
 _TOKEN_USE_INTERVAL_S = 30.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -96,7 +85,7 @@ async def keep_local_admin(database_url: str, principal: str, present: str) -> s
 async def examine_store(config: Config) -> list[Finding]:
     """Try all that we need of the S3 store; raises `config.CannotServe` if nothing can be tried."""
     with _plainly():
-        return await doctor.examine(_store_settings(config))
+        return await doctor.examine(artifact_wiring.store_settings(config))
 
 
 async def serve(
@@ -167,7 +156,7 @@ async def running(
             reporting = compliance.Compliance(db)
             grpc_server.add_audit(_open_audit(config, db, stack), reporting, await _page_tokens(db))
         if "artifact" in config.services:
-            artifact = await _open_artifact(
+            artifact = await artifact_wiring.opened(
                 config, db, blobs, grpc_server.draining, stack, parts=admin.parts
             )
             grpc_server.add_artifact(artifact, await _page_tokens(db))
@@ -200,7 +189,7 @@ def _keep_renewing(
     """Look now and then whether there is a new certificate, and tell when this one ends."""
     if renewing is not None:
         admin.parts.certificate_expires_at = lambda: renewing.expires_at
-        _repeat(config.tls_reload_interval_s, renewing.renew, stack)
+        background.repeat(config.tls_reload_interval_s, renewing.renew, stack)
 
 
 def _new_quotas(config: Config) -> quotas.Limits:
@@ -226,7 +215,7 @@ def _open_access(config: Config, db: database.Database, stack: AsyncExitStack) -
     lifetime_s = float(config.access_cache_s)
     known = tokens.Tokens(db, lifetime_s)
     stack.push_async_callback(known.flush)
-    _repeat(_TOKEN_USE_INTERVAL_S, known.flush, stack)
+    background.repeat(_TOKEN_USE_INTERVAL_S, known.flush, stack)
     return access.Access(known, bindings.Bindings(db, lifetime_s))
 
 
@@ -240,24 +229,12 @@ def _warn_if_open(endpoint: str, config: Config) -> None:
 
 
 async def _open_store(config: Config, admin: port.Admin, stack: AsyncExitStack) -> store.BlobStore:
-    bucket = s3.S3BlobStore(_store_settings(config))
+    bucket = s3.S3BlobStore(artifact_wiring.store_settings(config))
     stack.push_async_callback(bucket.close)
     await bucket.ensure_bucket(create=True)
     pool = stack.enter_context(futures.ThreadPoolExecutor(_CHECKSUM_THREADS))
     measured = metered.MeteredBlobStore(bucket, admin.parts.meters)
     return verifying.VerifyingBlobStore(measured, pool)
-
-
-def _store_settings(config: Config) -> s3_connection.S3Settings:
-    return s3_connection.S3Settings(
-        endpoint=config.s3_endpoint,
-        access_key=config.s3_access_key,
-        secret_key=config.s3_secret_key,
-        bucket=config.s3_bucket,
-        region=config.s3_region,
-        secure=config.s3_secure,
-        threads=config.s3_threads,
-    )
 
 
 def _open_events(
@@ -270,10 +247,10 @@ def _open_events(
     stack.push_async_callback(poster.close)
     deliverer = _deliverer(config, db, poster, sealer)
     for work in (feeds.run(), feeds.end_when(draining), deliverer.run()):
-        stack.push_async_callback(_ended, asyncio.create_task(work))
+        stack.push_async_callback(background.ended, asyncio.create_task(work))
     retention = datetime.timedelta(seconds=config.event_retention_s)
     compactor = event_compacting.Compactor(db, event_compacting.Settings(retention))
-    _repeat(config.reap_interval_s, compactor.round, stack)
+    background.repeat(config.reap_interval_s, compactor.round, stack)
     return usecases.Events(
         watching.Watching(db, feeds),
         webhooks.Webhooks(db, sealer, http_allowed=config.webhook_allow_http),
@@ -286,7 +263,7 @@ def _open_audit(config: Config, db: database.Database, stack: AsyncExitStack) ->
     signer = signing.Signer(config.audit_signing_key)
     if signer.has_key:
         checkpointer = checkpointing.Checkpointer(db, signer)
-        _repeat(config.audit_checkpoint_interval_s, checkpointer.round, stack)
+        background.repeat(config.audit_checkpoint_interval_s, checkpointer.round, stack)
     return auditing.Auditing(db, signer)
 
 
@@ -294,7 +271,7 @@ def _open_denials(db: database.Database, stack: AsyncExitStack) -> denials.Denia
     """Keep account of what callers tried and may not do."""
     kept = denials.Denials(db)
     stack.push_async_callback(kept.close)
-    _repeat(_DENIALS_INTERVAL_S, kept.flush, stack)
+    background.repeat(_DENIALS_INTERVAL_S, kept.flush, stack)
     return kept
 
 
@@ -311,112 +288,10 @@ def _deliverer(
     return delivering.Deliverer(db, poster, sealer, settling.Settler(db, patience), pace)
 
 
-async def _open_artifact(
-    config: Config,
-    db: database.Database,
-    blobs: store.BlobStore,
-    draining: asyncio.Event,
-    stack: AsyncExitStack,
-    *,
-    parts: sources.Sources,
-) -> usecases.Artifact:
-    grace = datetime.timedelta(seconds=config.gc_grace_s)
-    sizes = uploads.Settings(
-        memory_bytes=config.upload_memory_mib * limits.MIB,
-        stall_s=config.upload_stall_s,
-        least_bytes_per_s=config.limit_upload_kib_per_s * limits.KIB,
-        touch_after=garbage.touch_after(grace),
-    )
-    sending = uploads.Uploads(db, blobs, sizes, draining)
-    stack.push_async_callback(sending.close)
-    _repeat(_SWEEP_INTERVAL_S, sending.sweep, stack)
-    reaper = _reaper(config, db, blobs)
-    _repeat(config.reap_interval_s, reaper.round, stack)
-    rereader = _open_scrub(config, db, blobs, stack)
-    reading = artifacts.Artifacts(db, blobs, sizes.touch_after)
-    parts.uploads, parts.artifacts = sending, reading
-    parts.reaper, parts.rereader = reaper, rereader
-    return usecases.Artifact(
-        reading,
-        sending,
-        batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after),
-        _open_transfers(config, db, blobs, stack),
-        version_checks.VersionChecks(db, rereader),
-        collecting.Collecting(db, blobs, grace),
-    )
-
-
-def _open_transfers(
-    config: Config, db: database.Database, blobs: store.BlobStore, stack: AsyncExitStack
-) -> transfers.Transfers:
-    signer = s3_transfers.S3Transfers(
-        _store_settings(config),
-        expires_s=config.transfer_url_lifetime_s,
-        public_endpoint=config.s3_public_endpoint,
-        public_secure=config.s3_public_secure,
-    )
-    lifetime = datetime.timedelta(seconds=config.transfer_url_lifetime_s)
-    opened = transfers.Transfers(db, blobs, signer, lifetime)
-    stack.push_async_callback(opened.close)
-    return opened
-
-
 def _retention(config: Config) -> datetime.timedelta | None:
     """How long deleted versions can be restored; None: until somebody purges them."""
     seconds = config.deleted_retention_s
     return datetime.timedelta(seconds=seconds) if seconds else None
-
-
-def _reaper(config: Config, db: database.Database, blobs: store.BlobStore) -> reaping.Reaper:
-    pace = reaping.Settings(
-        orphan_grace=datetime.timedelta(seconds=config.orphan_grace_s),
-        retention=datetime.timedelta(seconds=config.upload_retention_s),
-        answers_kept=datetime.timedelta(seconds=config.request_retention_s),
-    )
-    return reaping.Reaper(db, blobs, pace)
-
-
-def _open_scrub(
-    config: Config, db: database.Database, blobs: store.BlobStore, stack: AsyncExitStack
-) -> rereading.Rereader:
-    """Scrub in the background if the configuration says so; who re-reads on demand, too."""
-    hasher = hashing.Hasher(_CHECKSUM_THREADS)
-    stack.callback(hasher.close)
-    rereader = rereading.Rereader(blobs, hasher)
-    if config.scrub_mib_per_s:
-        pace = scrub.Settings(
-            bytes_per_s=config.scrub_mib_per_s * limits.MIB,
-            older_than=datetime.timedelta(hours=config.scrub_every_h),
-        )
-        scrubbing = asyncio.create_task(scrub.Scrub(db, rereader, pace).run())
-        stack.push_async_callback(_ended, scrubbing)
-    return rereader
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """Cancel a task and wait until it has let go of the database and the store."""
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _repeat(
-    interval_s: float, work: Callable[[], Coroutine[object, object, object]], stack: AsyncExitStack
-) -> None:
-    """Do the work every so often, from now until the stack is closed."""
-    stack.push_async_callback(_ended, asyncio.create_task(_repeated(interval_s, work)))
-
-
-async def _repeated(
-    interval_s: float, work: Callable[[], Coroutine[object, object, object]]
-) -> None:
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            await work()
-        except errors.ModelkeepError as error:
-            _log.warning("background.failed", work=work.__qualname__, error=error.message)
-        except Exception:  # noqa: BLE001 - one broken round must not end all that would follow
-            _log.exception("background.broken", work=work.__qualname__)
 
 
 async def _page_tokens(db: database.Database) -> page_tokens.PageTokens:
