@@ -28,12 +28,6 @@ SECTIONS = {
         "history": lazy.Verb(f"{_HERE}.history:history", "Tell who did what to a model, and why."),
         "watch": lazy.Verb(f"{_HERE}.watch:watch", "Follow what happens in a namespace."),
     },
-    "Relate": {
-        "lineage": lazy.Verb(f"{_HERE}.lineage:lineage", "Tell what was made from what."),
-        "impact": lazy.Verb(f"{_HERE}.lineage:impact", "List the versions made from something."),
-        "link": lazy.Verb(f"{_HERE}.lineage:link", "Say that one thing was made from another."),
-        "unlink": lazy.Verb(f"{_HERE}.lineage:unlink", "Take back what link said."),
-    },
     "Measure": {
         "eval": lazy.Verb(
             f"{_HERE}.evaluation:evaluation", "Record what was measured of versions, and show it."
@@ -48,29 +42,6 @@ SECTIONS = {
             f"{_HERE}.recommend:recommend", "Say which version to promote, and why."
         ),
         "prompt": lazy.Verb(f"{_HERE}.prompt:prompt", "Fill in the variables of prompts."),
-    },
-    "Vouch": {
-        "sign": lazy.Verb(f"{_HERE}.sign:sign", "Sign a version; the key stays here."),
-        "trust": lazy.Verb(f"{_HERE}.trust:trust", "Say whose signatures count in a namespace."),
-        "provenance": lazy.Verb(
-            f"{_HERE}.provenance:provenance", "Write how a version came to be: in-toto, SLSA."
-        ),
-        "sbom": lazy.Verb(
-            f"{_HERE}.provenance:sbom", "Write what is in a version, as a CycloneDX bill."
-        ),
-    },
-    "Change": {
-        "model": lazy.Verb(
-            f"{_HERE}.model:model", "Say who answers for a model, and how much harm it can do."
-        ),
-        "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove, list and protect aliases."),
-        "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
-        "policy": lazy.Verb(f"{_HERE}.safety:policy", "Show or set what is done about pickles."),
-        "release": lazy.Verb(f"{_HERE}.safety:release", "Make a quarantined version ready again."),
-        "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
-        "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
-        "purge": lazy.Verb(f"{_HERE}.removal:purge", "Drop a deleted version's content for good."),
-        "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
     },
     "Promote": {
         "gates": lazy.Verb(f"{_HERE}.gates:gates", "Say what must be so before a move up; try it."),
@@ -97,6 +68,35 @@ SECTIONS = {
             f"{_HERE}.rollback:rollback", "Go back to the last known good version."
         ),
         "sheet": lazy.Verb(f"{_HERE}.rollback:sheet", "Write the deployment sheet of a version."),
+    },
+    "Change": {
+        "model": lazy.Verb(
+            f"{_HERE}.model:model", "Say who answers for a model, and how much harm it can do."
+        ),
+        "alias": lazy.Verb(f"{_HERE}.alias:alias", "Set, remove, list and protect aliases."),
+        "stage": lazy.Verb(f"{_HERE}.stage:stage", "Move a version to another stage."),
+        "policy": lazy.Verb(f"{_HERE}.safety:policy", "Show or set what is done about pickles."),
+        "release": lazy.Verb(f"{_HERE}.safety:release", "Make a quarantined version ready again."),
+        "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
+        "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
+        "purge": lazy.Verb(f"{_HERE}.removal:purge", "Drop a deleted version's content for good."),
+        "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
+    },
+    "Relate": {
+        "lineage": lazy.Verb(f"{_HERE}.lineage:lineage", "Tell what was made from what."),
+        "impact": lazy.Verb(f"{_HERE}.lineage:impact", "List the versions made from something."),
+        "link": lazy.Verb(f"{_HERE}.lineage:link", "Say that one thing was made from another."),
+        "unlink": lazy.Verb(f"{_HERE}.lineage:unlink", "Take back what link said."),
+    },
+    "Vouch": {
+        "sign": lazy.Verb(f"{_HERE}.sign:sign", "Sign a version; the key stays here."),
+        "trust": lazy.Verb(f"{_HERE}.trust:trust", "Say whose signatures count in a namespace."),
+        "provenance": lazy.Verb(
+            f"{_HERE}.provenance:provenance", "Write how a version came to be: in-toto, SLSA."
+        ),
+        "sbom": lazy.Verb(
+            f"{_HERE}.provenance:sbom", "Write what is in a version, as a CycloneDX bill."
+        ),
     },
     "Access": {
         "login": lazy.Verb(
