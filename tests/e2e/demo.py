@@ -188,8 +188,7 @@ class Demo:
         self._cli(
             "rollback", MODEL, "--env", "prod", "--reason", "the hum sets it off", who=self._ben
         )
-        self._cli("ls", MODEL)
-        self._cli("sheet", f"{MODEL}@production", lines=10)
+        self._cli("sheet", f"{MODEL}@production", lines=8)
 
     def _vouch(self) -> None:
         self._board.scene("Sign it; only signatures by those whom the namespace trusts count")
