@@ -278,7 +278,7 @@ def _push_command(model: silero.Model) -> list[str]:
     for name, value in model.metrics.items():
         options += ["--metric", f"{name}={value}"]
     if release.commit:
-        options += ["--source-commit", release.commit]
+        options += ["--source-repository", silero.REPOSITORY, "--source-commit", release.commit]
     return ["push", release.version, f"{MODEL}@{release.version}", *options]
 
 
