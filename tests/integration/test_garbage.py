@@ -4,7 +4,7 @@ import asyncio
 import datetime
 
 import pytest
-from support import faulty_store, memory_store, sealing, uploading
+from support import faulty_store, memory_store, sealing, services, uploading
 
 from modelkeep.domain import errors, garbage, names, pages, uploads
 from modelkeep.service import changes, collecting, reaping
@@ -203,7 +203,7 @@ async def test_who_asks_while_a_blob_is_collected_is_told_that_it_is_missing(
 async def waiting_for_a_lock(db: database.Database) -> None:
     statement = """SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    async with asyncio.timeout(20), db.connection() as connection:
+    async with asyncio.timeout(20), services.owning(db) as connection:
         while not await connection.fetchval(statement):  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(0.005)
 

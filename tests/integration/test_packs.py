@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
-from support import faulty_store, memory_store, sealing, uploading
+from support import faulty_store, memory_store, sealing, services, uploading
 
 from modelkeep.blobs import store
 from modelkeep.domain import batches, errors, garbage, pages
@@ -135,7 +135,7 @@ async def test_of_two_collectors_the_later_one_frees_the_pack(deployment: Deploy
 async def _waiting_for_a_lock(db: database.Database) -> None:
     statement = """SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    async with asyncio.timeout(20), db.connection() as connection:
+    async with asyncio.timeout(20), services.owning(db) as connection:
         while not await connection.fetchval(statement):  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(0.005)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import hypothesis
 import pytest
-from support import searching, uploading
+from support import searching, services, uploading
 
 from modelkeep.domain import errors, filter_typing, filters, names, pages
 from modelkeep.service import searching as search_service
@@ -149,7 +149,7 @@ async def test_a_search_that_takes_too_long_says_what_would_help(
 ) -> None:
     service = search_service.Searching(db, timeout_s=0.001)
     await searching.make_corpus(db, 5)
-    async with db.transaction() as connection:
+    async with services.owning(db) as connection:
         await connection.execute(
             """ALTER TABLE version DISABLE TRIGGER USER;
             INSERT INTO version (namespace_id, model_id, ordinal, version, semver_key, prerelease,

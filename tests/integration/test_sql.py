@@ -4,9 +4,12 @@ import asyncio
 import importlib
 import json
 import pkgutil
+from collections.abc import Iterator
+from typing import Any
 
 import asyncpg
 import pytest
+from support import services
 
 from modelkeep import storage
 from modelkeep.domain import errors
@@ -145,6 +148,10 @@ SELECT 1, n, 'a', 'r' || n % 100, 'delivered', now() FROM generate_series(1, 190
 INSERT INTO webhook_delivery (webhook_id, seq, action, resource, state, next_attempt_at)
 SELECT 1, n, 'a', 'r' || n % 100, 'pending', CASE WHEN n <= 19100 THEN now() END
 FROM generate_series(19001, 20000) n;
+INSERT INTO evaluation (key, namespace_id, model_id, version_id, dataset_name, dataset_revision,
+    suite, evaluator, run_at, actor, metric_count)
+SELECT lpad(to_hex(n), 16, '0'), 1, 1 + n % 20, 1 + n, 'd', '1', 's', 'e', now(), 'x', 1
+FROM generate_series(0, 19999) n;
 ALTER TABLE version_file DISABLE TRIGGER USER;
 INSERT INTO version_file (version_id, namespace_id, path, digest, size_bytes, media_type)
 SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_series(0, 19999) n;
@@ -155,7 +162,8 @@ ANALYZE"""
 async def test_hot_reads_scan_no_big_table(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await connection.execute(FILL)
-    await connection.execute("SET plan_cache_mode = force_generic_plan")  # as the pool has it
+    await connection.close()
+    connection = await services.as_server(database_url, "n1")
     scans = {}
     for name, statement in HOT.items():
         parameters = (await connection.prepare(statement)).get_parameters()
@@ -196,3 +204,52 @@ async def test_a_database_that_is_not_ours_to_serve_is_refused(
     await connection.close()
     with pytest.raises(errors.FailedPrecondition, match=told):
         await migrations.require_current(database_url)
+
+
+WALLED = BIG_TABLES | {"event_log", "version_metric", "version_label", "evaluation"}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+EXPLAIN = "EXPLAIN (FORMAT JSON) EXECUTE hot"
+
+
+async def scans(connection: Any, statement: str) -> set[tuple[str, bool]]:
+    """What a statement reads: a table from end to end, or an index, and whether by its key."""
+    places = len((await connection.prepare(statement)).get_parameters())
+    await connection.execute(f"PREPARE hot AS {statement}")
+    values = f" ({', '.join(['NULL'] * places)})" if places else ""
+    (plan,) = json.loads(await connection.fetchval(EXPLAIN + values))
+    await connection.execute("DEALLOCATE hot")
+    return {
+        (node.get("Index Name", node.get("Relation Name")), "Index Cond" in node)
+        for node in nodes(plan["Plan"])
+        if node["Node Type"] == "Seq Scan" or "Index Name" in node
+    }
+
+
+@pytest.mark.slow
+async def test_the_wall_takes_no_index_away(database_url: str) -> None:
+    """Postgres applies some operators behind the wall only; ADR 28 says what is done about it."""
+    owner = await asyncpg.connect(database_url, statement_cache_size=0)
+    await owner.execute(FILL)
+    await owner.execute("SET plan_cache_mode = force_generic_plan")
+    server = await services.as_server(database_url, "n1")
+    worse = {}
+    for name, statement in statements():
+        if name.startswith("migrations."):
+            continue  # the owner's
+        before, behind = await scans(owner, statement), await scans(server, statement)
+        whole = {place for place, by_key in behind - before if not by_key and place in WALLED}
+        by_nothing = {place for place, by_key in before if by_key} & {
+            place for place, by_key in behind - before if not by_key
+        }
+        if whole | by_nothing:
+            worse[name] = whole | by_nothing
+    await owner.close()
+    await server.close()
+    assert worse == {}

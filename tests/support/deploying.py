@@ -117,7 +117,7 @@ async def put(stubs: wire.Stubs, database_url: str, name: str, state: str) -> No
 
 async def _quarantine(database_url: str, name: str) -> None:
     from modelkeep.authz import caller as callers  # noqa: PLC0415 - the server's floor
-    from modelkeep.domain import names  # noqa: PLC0415
+    from modelkeep.domain import names, sight  # noqa: PLC0415
     from modelkeep.service import changes, quarantine  # noqa: PLC0415
     from modelkeep.storage import database, versions  # noqa: PLC0415
 
@@ -129,7 +129,8 @@ async def _quarantine(database_url: str, name: str) -> None:
 
     try:
         once = changes.Once("", b"\x00" * 32)
-        await changes.Changes(db).apply(callers.reaper(), once, type(None), body)
+        with sight.only(names.VersionName.parse(name).namespace):
+            await changes.Changes(db).apply(callers.reaper(), once, type(None), body)
     finally:
         await db.close()
 

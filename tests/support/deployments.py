@@ -33,6 +33,7 @@ class Deployment:
             s3_secret_key=self.store.secret_key,
             s3_secure=False,
             listen="127.0.0.1:0",
+            anonymous_role="admin",
         )
 
 

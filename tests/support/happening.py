@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from modelkeep.domain import events, names
+from modelkeep.domain import events, names, sight
 from modelkeep.storage import database
 from modelkeep.storage import events as rows
 
@@ -18,8 +18,9 @@ async def happen(
     """So many changes of a model of `acme`, each in a transaction of its own."""
     for number in range(count):
         event = events.Event(action, names.ModelName("acme", model), None, {"number": number})
-        async with db.transaction() as connection:
-            await rows.append(connection, "acme", ORIGIN, event)
+        with sight.only("acme"):
+            async with db.transaction() as connection:
+                await rows.append(connection, "acme", ORIGIN, event)
 
 
 async def happen_at_once(db: database.Database, writers: int, count: int) -> None:

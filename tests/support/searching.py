@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 from hypothesis import strategies as st
-from support import memory_store, uploading
+from support import memory_store, services, uploading
 
 from modelkeep.domain import filters, models, names, semver, specs, versions
 from modelkeep.service import usecases
@@ -119,7 +119,7 @@ async def make_corpus(db: database.Database, count: int, seed: int = 5) -> Corpu
         made = [
             await _make(cases, db, number, pick.choice(places), pick) for number in range(count)
         ]
-    async with db.transaction() as connection:
+    async with services.owning(db) as connection, connection.transaction():
         await connection.execute("ALTER TABLE version DISABLE TRIGGER USER")
         await connection.execute("ALTER TABLE version_file DISABLE TRIGGER USER")
         for known in made:

@@ -83,6 +83,26 @@ def url_of(server: postgres.Postgres, name: str) -> str:
     return f"{server.url.rpartition('/')[0]}/{name}"
 
 
+async def as_server(url: str, *namespaces: str) -> Any:
+    """A connection as the pool has them, which shows these namespaces."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute("SELECT set_config('role', server_role(), false)")
+    await connection.fetchval("SELECT show_namespaces($1::text[], false)", list(namespaces))
+    return connection
+
+
+@contextlib.asynccontextmanager
+async def owning(db: Any) -> AsyncIterator[Any]:
+    """A connection of a pool that acts as its user, whom nothing is hidden from, in the block."""
+    async with db.connection() as connection:
+        await connection.execute("RESET ROLE")
+        try:
+            yield connection
+        finally:
+            await connection.execute("SELECT set_config('role', server_role(), false)")
+
+
 async def execute(url: str, statement: str) -> None:
     """Run one statement on a connection of its own."""
     connection = await asyncpg.connect(url)

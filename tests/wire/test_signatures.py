@@ -12,7 +12,7 @@ from support import signing as made
 from support import wire
 
 from modelkeep.attestation import signing
-from modelkeep.domain import attestations, names
+from modelkeep.domain import attestations, names, sight
 from modelkeep.service import signatures as service
 from modelkeep.storage import database
 from modelkeep.storage import versions as version_rows
@@ -355,6 +355,7 @@ async def test_a_gate_can_ask_inside_its_own_transaction(
     await attach(stubs, version, await bundle_of(stubs, version, key))
     name = names.VersionName.parse(version)
     db = await database.Database.open(database_url, 1)
+    sight.admit(name.namespace)
     try:
         async with db.transaction() as connection:
             stored = await version_rows.get(connection, name)

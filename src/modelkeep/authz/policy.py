@@ -186,6 +186,16 @@ def changes_something(action: str) -> bool:
     return action.rpartition(".")[2] not in _ASKING
 
 
+def reach(caller: Caller, action: Action) -> sight.Sight:
+    """All namespaces in which the caller is allowed the action."""
+    if allows(caller, action, grants.Place(ANY)):  # no namespace is called so
+        return sight.EVERYTHING
+    named = {grant.namespace for grant in (*caller.grants, *caller.scopes)} - {ANY}
+    return sight.Sight(
+        frozenset(name for name in named if allows(caller, action, grants.Place(name)))
+    )
+
+
 def require(
     caller: Caller,
     action: Action,

@@ -1,11 +1,12 @@
 """What the work at hand may see and change: the namespaces that it was permitted.
 
 `policy.require` admits what it permits, for the rest of the call; the database shows rows of no
-other namespace (ADR 0028). What the registry does by itself says here what it sees, and why.
+other namespace (ADR 0028). What must be done across namespaces is listed here, with its reason.
 """
 
 import contextlib
 import enum
+import functools
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Self
 
 
 class Work(enum.Enum):
-    """All that is done across namespaces, and why it must be; nothing else sees everything."""
+    """All that is done across namespaces, and why; `database.everywhere` and `widened` name it."""
 
     LIST_NAMESPACES = "a list of namespaces reads them all"
     KNOW_GRANTS = "what a caller was given is looked up before anything can be permitted"
@@ -22,6 +23,7 @@ class Work(enum.Enum):
     COMPACT_EVENTS = "old events go, whoever's they are"
     DELIVER = "webhooks of all namespaces are delivered from one line"
     REAP = "what nobody comes back for is found by its age, and objects by their keys"
+    REPACK = "packs are found by their keys, and moved as a whole"
     SCRUB = "blobs are read again by their age"
     VERIFY_UPLOADS = "what another replica left unverified is taken over"
     FIND_DEPENDENT = "a base is held by versions made from it, wherever they are"
@@ -37,11 +39,13 @@ class Sight:
     namespaces: frozenset[str] = frozenset()
     everything: bool = False
 
-    def with_namespace(self, namespace: str) -> Self:
-        """The same and one more."""
-        if self.everything or namespace in self.namespaces:
-            return self
-        return type(self)(self.namespaces | {namespace})
+    def __or__(self, other: Self) -> Self:
+        """What either sees."""
+        if self.everything or other.everything:
+            return self if self.everything else other
+        if not self.namespaces:
+            return other
+        return type(self)(self.namespaces | other.namespaces)
 
 
 NOTHING = Sight()
@@ -62,27 +66,24 @@ def begin() -> None:
 
 def admit(namespace: str) -> None:
     """See one more namespace from now on, in this task and those that it starts."""
-    _current.set(_current.get().with_namespace(namespace))
+    add(_alone(namespace))
+
+
+@functools.lru_cache(1024)
+def _alone(namespace: str) -> Sight:
+    return Sight(frozenset({namespace}))
+
+
+def add(more: Sight) -> None:
+    """See this as well from now on, in this task and those that it starts."""
+    _current.set(_current.get() | more)
 
 
 @contextlib.contextmanager
 def only(*namespaces: str) -> Iterator[None]:
-    """See these namespaces and no other inside the block."""
-    with _seeing(Sight(frozenset(namespaces))):
-        yield
-
-
-@contextlib.contextmanager
-def everything(work: Work) -> Iterator[None]:  # noqa: ARG001 - whoever reads the call reads why
-    """See all namespaces inside the block, for a work that cannot do with less."""
-    with _seeing(EVERYTHING):
-        yield
-
-
-@contextlib.contextmanager
-def _seeing(sight: Sight) -> Iterator[None]:
+    """See these namespaces and no others inside the block."""
     before = _current.get()
-    _current.set(sight)
+    _current.set(Sight(frozenset(namespaces)))
     try:
         yield
     finally:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from modelkeep.audit_chain import lines, links
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import audit, pages
+from modelkeep.domain import audit, pages, sight
 from modelkeep.outbound import signing
 from modelkeep.service import chain_walking
 from modelkeep.storage import audit as rows
@@ -95,7 +95,7 @@ class Auditing:
             return
         after = 0
         while True:
-            async with self._db.connection() as connection:
+            async with self._db.everywhere(sight.Work.LIST_CHAINS) as connection:
                 found = await rows.list_chains(connection, after, _CHAINS_AT_ONCE)
             for one in found:
                 yield one

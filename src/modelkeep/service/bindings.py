@@ -56,10 +56,9 @@ class Bindings:
     ) -> pages.Page[access.Binding]:
         """A page of what holds in a place or in a part of it, of one principal or of all ('')."""
         policy.require(caller, policy.Action.READ_ROLE, place)
-        with sight.everything(sight.Work.KNOW_GRANTS):
-            async with self._db.connection() as connection:
-                where = await rows.get_place(connection, _everything_of(place))
-                return await rows.list_page(connection, where, principal, page)
+        async with self._db.everywhere(sight.Work.KNOW_GRANTS) as connection:
+            where = await rows.get_place(connection, _everything_of(place))
+            return await rows.list_page(connection, where, principal, page)
 
     async def delete(
         self, caller: callers.Caller, once: changes.Once, name: access.BindingName
@@ -83,17 +82,15 @@ class Bindings:
         return taken
 
     async def _get(self, name: access.BindingName) -> access.Binding:
-        with sight.everything(sight.Work.KNOW_GRANTS):
-            async with self._db.connection() as connection:
-                found = await rows.find(connection, name)
+        async with self._db.everywhere(sight.Work.KNOW_GRANTS) as connection:
+            found = await rows.find(connection, name)
         if found is None:
             raise errors.NotFound(f"{name} does not exist", resource=name)
         return found
 
     async def _find(self, key: _Key) -> tuple[access.Grant, ...]:
-        with sight.everything(sight.Work.KNOW_GRANTS):
-            async with self._db.connection() as connection:
-                return await rows.find_grants(connection, *key)
+        async with self._db.everywhere(sight.Work.KNOW_GRANTS) as connection:
+            return await rows.find_grants(connection, *key)
 
 
 def place_of(grant: access.Grant) -> Place:
@@ -116,7 +113,9 @@ async def _create(fields: access.BindingFields, change: changes.Change) -> acces
     await namespace_rows.ensure_registry(change.connection)
     if _is_admin(fields.grant):
         await rows.lock_admins(change.connection)
-    if await rows.count(change.connection, fields.principal) >= limits.BINDINGS_OF_ONE:
+    async with database.widened(change.connection, sight.Work.KNOW_GRANTS):
+        given = await rows.count(change.connection, fields.principal)
+    if given >= limits.BINDINGS_OF_ONE:
         raise errors.ResourceExhausted(
             f"{fields.principal} was given {limits.BINDINGS_OF_ONE} roles already; give one that "
             "holds in a whole namespace",

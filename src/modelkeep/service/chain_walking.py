@@ -1,9 +1,10 @@
 """Walks a stored audit chain, a batch of events at a time, to verify or to export it."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from modelkeep.audit_chain import lines, links, walk
-from modelkeep.domain import audit
+from modelkeep.domain import audit, sight
 from modelkeep.outbound import signing
 from modelkeep.storage import audit as rows
 from modelkeep.storage import checkpoints, database
@@ -59,7 +60,7 @@ async def _signed_beyond(db: database.Database, chain: rows.Chain) -> Sequence[l
     if chain.signed_beyond is None:
         return []
     beyond = chain.signed_beyond
-    async with db.connection() as connection:
+    async with _reading(db, chain) as connection:
         return await checkpoints.list_between(
             connection, chain.namespace_id, chain.name.namespace, beyond - 1, beyond
         )
@@ -70,7 +71,7 @@ async def batches(
 ) -> AsyncIterator[tuple[Sequence[audit.Record], Sequence[lines.Signed]]]:
     """The events behind a sequence up to another, with the checkpoints of these."""
     while after < last:
-        async with db.connection() as connection:
+        async with _reading(db, chain) as connection:
             records = await rows.read_after(connection, chain.namespace_id, after, last)
             if not records:
                 return
@@ -80,6 +81,14 @@ async def batches(
             )
         yield records, signed
         after = reached
+
+
+@contextlib.asynccontextmanager
+async def _reading(db: database.Database, chain: rows.Chain) -> AsyncIterator[database.Connection]:
+    """A connection that shows the chain that is walked; it may be one of many."""
+    with sight.only(chain.name.namespace):
+        async with db.connection() as connection:
+            yield connection
 
 
 class Seals:

@@ -3,7 +3,7 @@
 import structlog
 
 from modelkeep.audit_chain import walk
-from modelkeep.domain import audit
+from modelkeep.domain import audit, sight
 from modelkeep.outbound import signing
 from modelkeep.service import chain_walking
 from modelkeep.storage import audit as rows
@@ -28,7 +28,7 @@ class Checkpointer:
         """Sign every head that has moved on; how many that were."""
         after = signed = 0
         while self._signer.has_key:
-            async with self._db.connection() as connection:
+            async with self._db.everywhere(sight.Work.LIST_CHAINS) as connection:
                 due = await checkpoints.list_due(connection, after, _AT_ONCE)
             signed += sum([await self._sign(one) for one in due])
             if len(due) < _AT_ONCE:
@@ -49,8 +49,9 @@ class Checkpointer:
             return False
         key = self._signer.public_key
         made = checkpoints.checkpoint(due.namespace, due.head, due.now, key)
-        async with self._db.connection() as connection:
-            await checkpoints.insert(connection, due, key, self._signer.sign(made.document()))
+        with sight.only(due.namespace):
+            async with self._db.connection() as connection:
+                await checkpoints.insert(connection, due, key, self._signer.sign(made.document()))
         return True
 
     async def _fault(self, due: checkpoints.Due) -> walk.Fault | None:

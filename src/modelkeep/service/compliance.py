@@ -24,18 +24,22 @@ class Compliance:
         All pages are as of the same instant: the first one's.
         """
         policy.require(caller, policy.Action.READ_COMPLIANCE, question.namespace)
-        with contextlib.ExitStack() as stack:
-            if question.namespace is None:
-                stack.enter_context(sight.everything(sight.Work.REPORT_COMPLIANCE))
-            async with self._db.connection() as connection:
-                if question.namespace is not None:
-                    await namespace_rows.get_id(connection, question.namespace.namespace)
-                as_of, after = question.as_of, page.after
-                if after:
-                    as_of, after = compliance.resumed(after)
-                return await rows.report(
-                    connection,
-                    question,
-                    as_of or await rows.now(connection),
-                    pages.PageRequest(page.size, after),
-                )
+        async with self._reading(question) as connection:
+            if question.namespace is not None:
+                await namespace_rows.get_id(connection, question.namespace.namespace)
+            as_of, after = question.as_of, page.after
+            if after:
+                as_of, after = compliance.resumed(after)
+            return await rows.report(
+                connection,
+                question,
+                as_of or await rows.now(connection),
+                pages.PageRequest(page.size, after),
+            )
+
+    def _reading(
+        self, question: compliance.Question
+    ) -> contextlib.AbstractAsyncContextManager[database.Connection]:
+        if question.namespace is None:
+            return self._db.everywhere(sight.Work.REPORT_COMPLIANCE)
+        return self._db.connection()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from modelkeep.domain import errors, events, names, signatures, webhooks
+from modelkeep.domain import errors, events, names, sight, signatures, webhooks
 from modelkeep.outbound import posting, sealing
 from modelkeep.service import settling
 from modelkeep.storage import database, event_log
@@ -97,10 +97,11 @@ class Deliverer:
 
     async def plan(self) -> bool:
         """Derive deliveries from new events, a bounded number; whether there were any."""
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.DELIVER) as connection:
             behind = await rows.list_behind(connection, _PLANNED_WEBHOOKS)
         for webhook_id in behind:
-            async with self._db.transaction() as connection:
+            everywhere = self._db.everywhere(sight.Work.DELIVER)
+            async with everywhere as connection, connection.transaction():
                 await _plan(connection, webhook_id)
         return bool(behind)
 
@@ -108,7 +109,7 @@ class Deliverer:
         """Claim and start what is due, as much as there is room for."""
         began = False
         while len(self._running) < self._settings.at_once:
-            async with self._db.connection() as connection:
+            async with self._db.everywhere(sight.Work.DELIVER) as connection:
                 full = [hook for hook, count in self._busy.items() if count >= self._most(hook)]
                 lease_s = self._settings.timeout_s + _LEASE_MARGIN_S
                 claimed = await rows.claim(connection, full, lease_s)

@@ -9,7 +9,7 @@ import structlog
 from modelkeep.audit_chain import links
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import audit, denials, errors, events
+from modelkeep.domain import audit, denials, errors, events, sight
 from modelkeep.storage import database
 from modelkeep.storage import events as event_rows
 from modelkeep.storage import namespaces as namespace_rows
@@ -86,12 +86,18 @@ class Denials:
             )
 
     async def _append(self, origin: event_rows.Origin, event: events.Event, namespace: str) -> None:
+        with sight.only(namespace or links.REGISTRY, links.REGISTRY):
+            await self._append_seen(origin, event, namespace)
+        self._db.committed[event.action] += 1
+
+    async def _append_seen(
+        self, origin: event_rows.Origin, event: events.Event, namespace: str
+    ) -> None:
         async with self._db.transaction() as connection:
             if not namespace or not await namespace_rows.exists(connection, namespace):
                 await namespace_rows.ensure_registry(connection)
                 namespace = links.REGISTRY
             await event_rows.append(connection, namespace, origin, event)
-        self._db.committed[event.action] += 1
 
 
 def _namespace_of(resource: str) -> str:

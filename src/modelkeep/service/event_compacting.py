@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from modelkeep.domain import sight
 from modelkeep.storage import database, deliveries
 from modelkeep.storage import event_compacting as rows
 
@@ -41,11 +42,11 @@ class Compactor:
     async def round(self) -> int:
         """Delete old events and forget old deliveries; the number of events."""
         chosen = self._settings
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.COMPACT_EVENTS) as connection:
             old = await rows.list_old(connection, self._after, chosen.retention, chosen.namespaces)
         deleted = sum([await self._compact(namespace_id) for namespace_id in old])
         self._after = old[-1] if len(old) == chosen.namespaces else 0
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.COMPACT_EVENTS) as connection:
             forgotten = await deliveries.forget(connection, chosen.retention, chosen.deliveries)
         if deleted or forgotten:
             _log.info("events.compacted", events=deleted, deliveries=forgotten)
@@ -54,11 +55,14 @@ class Compactor:
     async def _compact(self, namespace_id: int) -> int:
         deleted = 0
         for _ in range(self._settings.batches):
-            async with self._db.transaction() as connection:
-                batch = await rows.compact(
-                    connection, namespace_id, self._settings.retention, self._settings.events
-                )
+            batch = await self._delete(namespace_id)
             deleted += batch
             if batch < self._settings.events:
                 break
         return deleted
+
+    async def _delete(self, namespace_id: int) -> int:
+        chosen = self._settings
+        everywhere = self._db.everywhere(sight.Work.COMPACT_EVENTS)
+        async with everywhere as connection, connection.transaction():
+            return await rows.compact(connection, namespace_id, chosen.retention, chosen.events)

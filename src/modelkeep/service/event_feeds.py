@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from modelkeep.domain import errors, events
+from modelkeep.domain import errors, events, sight
 from modelkeep.storage import database, event_log
 
 _log = structlog.get_logger()
@@ -171,7 +171,7 @@ class Feeds:
             namespace_id: event_log.Span(namespace_id, feed.oldest - 1, feed.last)
             for namespace_id, feed in self._feeds.items()
         }
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.FOLLOW_EVENTS) as connection:
             moved = await event_log.find_moved(connection, seen.values())
             for span in moved:
                 known = seen[span.namespace_id].last

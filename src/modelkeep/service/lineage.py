@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import errors, events, limits, lineage, names, versions
+from modelkeep.domain import errors, events, limits, lineage, names, sight, versions
 from modelkeep.service import changes
 from modelkeep.storage import database, model_names
 from modelkeep.storage import lineage as rows
@@ -40,6 +40,7 @@ class Lineage:
         a version that is not sealed).
         """
         policy.require(caller, policy.Action.ADD_LINEAGE, parent)
+        _require_readable(caller, link.source, link.target)
         body = functools.partial(_add, parent, link, reason)
         return await self._changes.apply(caller, once, lineage.Link, body)
 
@@ -56,6 +57,7 @@ class Lineage:
         Raises `errors.NotFound`, `errors.FailedPrecondition` (said by a sealed version itself).
         """
         policy.require(caller, policy.Action.ADD_LINEAGE, parent)
+        _require_readable(caller, link.source, link.target)
         body = functools.partial(_remove, parent, link, reason)
         return await self._changes.apply(caller, once, lineage.Link, body)
 
@@ -69,9 +71,12 @@ class Lineage:
     ) -> lineage.Graph:
         """What lies up to `depth` steps from a node; empty if nothing is linked to it.
 
+        It leads through namespaces that the caller may read, and ends where there is another.
         Raises `errors.NotFound` (namespace, version).
         """
         policy.require(caller, policy.Action.READ_LINEAGE, parent)
+        _require_readable(caller, node)
+        sight.add(policy.reach(caller, policy.Action.READ_LINEAGE))
         async with self._db.connection() as connection:
             place = await _place(connection, parent, node)
             walk = _Walk(connection)
@@ -81,6 +86,13 @@ class Lineage:
             if direction is not lineage.Direction.UPSTREAM:
                 await walk.go(depth, down=True)
             return await walk.graph()
+
+
+def _require_readable(caller: callers.Caller, *nodes: lineage.Node) -> None:
+    """Versions may be of other namespaces than the one that is asked in."""
+    for node in nodes:
+        if node.version is not None:
+            policy.require(caller, policy.Action.READ_VERSION, node.version)
 
 
 async def link_sealed(stored: version_rows.Stored, change: changes.Change) -> None:
@@ -95,12 +107,22 @@ async def link_sealed(stored: version_rows.Stored, change: changes.Change) -> No
         for node, relation in lineage.origins(content)
     ]
     if content.base_version:
-        base = names.VersionName.parse(content.base_version)
-        today = await model_names.today(change.connection, base)
-        place = await _version_place(change.connection, today)
-        lines.append(rows.Line(place, own, lineage.relation_to_base(content)))
-    if lines:
-        await rows.add(change.connection, lines, rows.Origin(change.caller.principal, sealed=True))
+        # Held by who made the draft, who was permitted to read it; who seals it need not be.
+        async with database.widened(change.connection, sight.Work.LINK_ORIGINS):
+            base = await _base_place(change.connection, content.base_version)
+            lines.append(rows.Line(base, own, lineage.relation_to_base(content)))
+            await _link(lines, change)
+    elif lines:
+        await _link(lines, change)
+
+
+async def _base_place(connection: database.Connection, written: str) -> rows.Place:
+    today = await model_names.today(connection, names.VersionName.parse(written))
+    return await _version_place(connection, today)
+
+
+async def _link(lines: Sequence[rows.Line], change: changes.Change) -> None:
+    await rows.add(change.connection, lines, rows.Origin(change.caller.principal, sealed=True))
 
 
 async def _add(
@@ -108,7 +130,9 @@ async def _add(
 ) -> lineage.Link:
     await rows.lock(change.connection)
     line = await _line(parent, link, change.connection)
-    if await rows.reaches(change.connection, line.target, line.source):
+    async with database.widened(change.connection, sight.Work.FIND_CYCLE):
+        is_cycle = await rows.reaches(change.connection, line.target, line.source)
+    if is_cycle:
         raise errors.FailedPrecondition(
             f"{link.source} is itself made from {link.target}; nothing is made from itself",
             reason="LINEAGE_CYCLE",

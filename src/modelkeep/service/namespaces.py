@@ -7,7 +7,7 @@ from typing import Any
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import events, names, namespaces, pages, quotas
+from modelkeep.domain import events, names, namespaces, pages, quotas, sight
 from modelkeep.service import changes
 from modelkeep.storage import database
 from modelkeep.storage import namespaces as rows
@@ -63,7 +63,7 @@ class Namespaces:
         """A page of the namespaces of which the caller may read something, by name."""
         policy.require(caller, policy.Action.LIST_NAMESPACES)
         only = policy.readable_namespaces(caller)
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.LIST_NAMESPACES) as connection:
             return await rows.list_page(connection, page, only)
 
     async def update(

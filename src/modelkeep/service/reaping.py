@@ -9,7 +9,7 @@ import structlog
 
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
-from modelkeep.domain import errors, garbage, names
+from modelkeep.domain import errors, garbage, names, sight
 from modelkeep.service import changes, freeing, purging, repacking, transitions, upload_changes
 from modelkeep.storage import database
 from modelkeep.storage import purging as purging_rows
@@ -110,11 +110,14 @@ class Reaper:
             _log.warning("reaper.failed", duty=duty.__name__.strip("_"), error=error.message)
 
     async def _expire(self, reaped: Reaped) -> None:
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             expired = await rows.list_expired(connection, self._settings.expired)
         for name in expired:
             given_up = _Expiring(name)
-            await self._changes.apply(callers.reaper(), _ONCE, names.UploadName, given_up.carry_out)
+            with sight.only(name.namespace):
+                await self._changes.apply(
+                    callers.reaper(), _ONCE, names.UploadName, given_up.carry_out
+                )
             if given_up.stored is not None:
                 reaped.expired += 1
                 await freeing.free(self._blobs, given_up.stored)
@@ -122,33 +125,33 @@ class Reaper:
     async def _forget(self, reaped: Reaped) -> None:
         """Delete old records, after a second look at what their uploads have in the store."""
         retention = self._settings.retention
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             old = await rows.list_finished(connection, retention, self._settings.forgotten)
         for name, leaves in old:
             if leaves:
                 await self._free_again(name)
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             names_only = [name for name, _ in old]
             reaped.forgotten += await rows.forget(connection, names_only, retention)
 
     async def _free_again(self, name: names.UploadName) -> None:
         try:
-            async with self._db.connection() as connection:
+            async with self._db.everywhere(sight.Work.REAP) as connection:
                 stored = await upload_rows.get(connection, name)
         except errors.NotFound:
             return  # another replica was faster
         await freeing.free_leftovers(self._blobs, stored)
 
     async def _purge(self, reaped: Reaped) -> None:
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             due = await purging_rows.list_due(connection, self._settings.purged)
         for name in due:
             body = functools.partial(purging.purge_due, name)
-            purged = await self._changes.apply(callers.reaper(), _ONCE, bool, body)
-            reaped.purged += purged
+            with sight.only(name.namespace):
+                reaped.purged += await self._changes.apply(callers.reaper(), _ONCE, bool, body)
 
     async def _forget_answers(self, reaped: Reaped) -> None:
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             reaped.answers += await purging_rows.forget_answers(
                 connection, self._settings.answers_kept, self._settings.answers
             )
@@ -180,7 +183,7 @@ class Reaper:
     async def _orphans(self, keys: list[str]) -> list[str]:
         if not keys:
             return []
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             return await rows.find_orphans(connection, keys, self._settings.orphan_grace)
 
     async def _sweep_multiparts(self, reaped: Reaped) -> None:
@@ -199,7 +202,7 @@ class Reaper:
     async def _stray(self, listed: list[store.OpenMultipart]) -> list[tuple[str, str]]:
         if not listed:
             return []
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             return await rows.find_stray_multiparts(
                 connection, [(one.key, one.multipart_id) for one in listed]
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 
 from modelkeep.blobs import store
-from modelkeep.domain import errors
+from modelkeep.domain import errors, sight
 from modelkeep.service import packing, unpacking
 from modelkeep.storage import database, packs
 from modelkeep.storage import files as file_rows
@@ -35,12 +35,12 @@ class Repacking:
         keys = [key for key in storage_keys if key.startswith(packs.KEY_PREFIX)]
         if not keys or limit <= 0:
             return 0
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REPACK) as connection:
             sparse = await packs.list_sparse(connection, keys, limit)
         return sum([await self._rewrite(pack) for pack in sparse])
 
     async def _rewrite(self, pack: packs.Pack) -> bool:
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REPACK) as connection:
             living = await rows.list_blobs(connection, pack)
         try:
             contents = await self._read(living)
@@ -60,7 +60,8 @@ class Repacking:
     async def _replace(self, pack: packs.Pack, laid: packing.Laid) -> bool:
         # After a failure nobody knows whether rows refer to the new object; the reaper finds out.
         await self._blobs.put(laid.key, [laid.content], laid.crc32c)
-        async with self._db.transaction() as connection:
+        everywhere = self._db.everywhere(sight.Work.REPACK)
+        async with everywhere as connection, connection.transaction():
             moved = await rows.move(connection, pack, laid.blobs)
         if moved:
             _log.info("pack.rewritten", key=pack.storage_key, new_key=laid.key)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import errors, events, limits
+from modelkeep.domain import errors, events, limits, sight
 from modelkeep.service import changes, quarantine, rereading, soundness, upload_changes
 from modelkeep.storage import database, rot
 from modelkeep.storage import versions as version_rows
@@ -80,14 +80,15 @@ class Scrub:
     async def step(self) -> bool:
         """Set aside what must be, and re-read one blob; False if none is due."""
         await self._set_exposed_aside()
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.SCRUB) as connection:
             claimed = await rot.claim(connection, self._settings.older_than, self._settings.lease_s)
         if claimed is None:
             return False
-        async with self._leased(claimed):
-            await self._pace.spend(max(_AT_LEAST_BYTES - claimed.blob.size_bytes, 0))
-            damage = await self._rereader.examine(claimed.blob, self._pace.spend)
-            await self._settle(claimed, damage)
+        with sight.only(claimed.name.namespace):
+            async with self._leased(claimed):
+                await self._pace.spend(max(_AT_LEAST_BYTES - claimed.blob.size_bytes, 0))
+                damage = await self._rereader.examine(claimed.blob, self._pace.spend)
+                await self._settle(claimed, damage)
         await self._set_exposed_aside()
         return True
 
@@ -108,13 +109,14 @@ class Scrub:
     async def _set_exposed_aside(self) -> None:
         """Quarantine every ready version that has a file whose bytes are rotten."""
         while True:
-            async with self._db.connection() as connection:
+            async with self._db.everywhere(sight.Work.SCRUB) as connection:
                 exposed = await rot.list_exposed(connection, _EXPOSED_AT_ONCE)
             if not exposed:
                 return
-            for version_id in exposed:
+            for namespace, version_id in exposed:
                 setting_aside = _SettingAside(version_id)
-                await self._changes.apply(_CALLER, _ONCE, bool, setting_aside.carry_out)
+                with sight.only(namespace):
+                    await self._changes.apply(_CALLER, _ONCE, bool, setting_aside.carry_out)
 
     @contextlib.asynccontextmanager
     async def _leased(self, claimed: rot.Claimed) -> AsyncIterator[None]:

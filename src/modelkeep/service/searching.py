@@ -1,8 +1,10 @@
 """Use case of finding versions by what they are."""
 
+import contextlib
+
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
-from modelkeep.domain import filters, names, pages, versions
+from modelkeep.domain import errors, filters, names, pages, versions
 from modelkeep.storage import database, search, search_sql
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import namespaces as namespace_rows
@@ -36,10 +38,20 @@ class Searching:
         (parent) and `errors.DeadlineExceeded` (no index narrows the search).
         """
         policy.require(caller, policy.Action.READ_VERSION, parent)
+        _admit_named(caller, wanted.condition)
         async with self._db.transaction() as connection:
             scope = await _scope(connection, parent)
             await search.settle(connection, self._timeout_s)
             return await search.list_page(connection, scope, wanted, page)
+
+
+def _admit_named(caller: callers.Caller, condition: filters.Condition) -> None:
+    """See versions that the condition names, wherever the caller may read them."""
+    for leaf in filters.leaves(condition):
+        if isinstance(leaf, filters.Comparison) and leaf.subject.field in {"base", "name"}:
+            with contextlib.suppress(errors.NotFound, errors.PermissionDenied):
+                name = names.VersionName.parse(str(leaf.value))
+                policy.require(caller, policy.Action.READ_VERSION, name)
 
 
 async def _scope(

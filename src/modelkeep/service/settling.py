@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import events, webhooks
+from modelkeep.domain import events, sight, webhooks
 from modelkeep.service import changes
 from modelkeep.storage import database
 from modelkeep.storage import deliveries as delivery_rows
@@ -67,7 +67,8 @@ class Settler:
         )
         body = functools.partial(self._settle, claimed, answer)
         async with self._writing:
-            await self._changes.apply(callers.deliverer(), _ONCE, type(None), body)
+            with sight.only(order.name.namespace):
+                await self._changes.apply(callers.deliverer(), _ONCE, type(None), body)
 
     async def _settle(
         self, claimed: rows.Claim, answer: webhooks.Answer, change: changes.Change

@@ -15,7 +15,7 @@ import structlog
 
 from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
-from modelkeep.domain import errors, events, limits, names, uploads
+from modelkeep.domain import errors, events, limits, names, sight, uploads
 from modelkeep.service import changes, hashing, part_checksums, upload_parts
 from modelkeep.storage import files as blob_rows
 from modelkeep.storage import upload_parts as part_rows
@@ -51,7 +51,7 @@ class Verifications:
     def ensure(self, name: names.UploadName) -> "asyncio.Task[None]":
         """Verify in the background, unless this process does so already or another replica does."""
         if name not in self._running:
-            task = asyncio.create_task(self._verify(name))
+            task = asyncio.create_task(self._verify_alone(name))
             self._running[name] = task
             task.add_done_callback(lambda done: self._ended(name, done))
         return self._running[name]
@@ -65,7 +65,7 @@ class Verifications:
 
     async def sweep(self) -> None:
         """Take over what other replicas left unverified; called every now and then."""
-        async with self._shared.db.connection() as connection:
+        async with self._shared.db.everywhere(sight.Work.VERIFY_UPLOADS) as connection:
             waiting = await rows.list_unverified(connection, _SWEPT_AT_ONCE)
         if waiting:
             await asyncio.wait([self.ensure(name) for name in waiting])
@@ -81,6 +81,10 @@ class Verifications:
         del self._running[name]
         if not task.cancelled() and task.exception() is not None:
             _log.warning("upload.not_verified", upload=str(name), error=str(task.exception()))
+
+    async def _verify_alone(self, name: names.UploadName) -> None:
+        with sight.only(name.namespace):  # whoever began it
+            await self._verify(name)
 
     async def _verify(self, name: names.UploadName) -> None:
         lease_s = self._shared.settings.verify_lease_s

@@ -17,6 +17,7 @@ from modelkeep.domain import (
     names,
     pages,
     refs,
+    sight,
     specs,
     stages,
     versions,
@@ -153,7 +154,7 @@ async def reserve(
     change: changes.Change,
 ) -> versions.Version:
     """Insert a draft within a change; see `Versions.create`."""
-    base_id = await _hold_base(change.connection, content)
+    base_id = await _hold_base(change, content)
     place = await model_rows.next_ordinal(change.connection, name.parent)
     models.require_spec_fits(name.parent, place.kind, content.spec)
     draft = _new(name, content, notes, change.caller)
@@ -196,12 +197,15 @@ def _new(
     )
 
 
-async def _hold_base(connection: database.Connection, content: specs.Content) -> int | None:
+async def _hold_base(change: changes.Change, content: specs.Content) -> int | None:
     """Id of the base, which nobody can delete before the end of the transaction."""
     if not content.base_version:
         return None
     base = names.VersionName.parse(content.base_version)
-    stored = await rows.hold(connection, await model_names.today(connection, base))
+    policy.require(change.caller, policy.Action.READ_VERSION, base)
+    await database.show_admitted(change.connection)
+    today = await model_names.today(change.connection, base)
+    stored = await rows.hold(change.connection, today)
     versions.require_state(stored.version, versions.VersionState.READY, "a base")
     return stored.version_id
 
@@ -247,7 +251,7 @@ async def _replace_content(
     content = dataclasses.replace(present.content, **sealed)
     model = (await model_rows.get(change.connection, present.name.parent)).model
     models.require_spec_fits(model.name, model.kind, content.spec)
-    base_id = await _hold_base(change.connection, content)
+    base_id = await _hold_base(change, content)
     await rows.update_content(change.connection, stored.version_id, content, base_id)
 
 
@@ -261,7 +265,8 @@ async def _delete(
     changes.require_etag(name, etag, stored.version.etag)
     if stored.version.state in versions.GONE:
         return stored.version
-    dependent = await rows.find_dependent(change.connection, stored.version_id)
+    async with database.widened(change.connection, sight.Work.FIND_DEPENDENT):
+        dependent = await rows.find_dependent(change.connection, stored.version_id)
     running = await deployment_rows.find_active(change.connection, stored.version_id)
     held = [f"{one.deployment.name} in {one.deployment.environment}" for one in running[:10]]
     versions.require_deletable(stored.version, dependent, held)
@@ -280,7 +285,7 @@ async def _restore(name: names.VersionName, etag: str, change: changes.Change) -
     stored = await rows.lock(change.connection, name)
     changes.require_etag(name, etag, stored.version.etag)
     versions.require_state(stored.version, versions.VersionState.DELETED, "restored")
-    await _hold_base(change.connection, stored.version.content)
+    await _hold_base(change, stored.version.content)
     await rows.restore(change.connection, stored.version_id)
     restored = (await rows.get(change.connection, name)).version
     after = {"state": restored.state.value}

@@ -45,14 +45,15 @@ def _page(scope: str) -> str:
     """The statement for a scope: a condition on `o.namespace_id`."""
     return f"""
 WITH standing AS (
-    SELECT o.version_id, o.stage, o.assignment_id FROM stage_assignment o
+    SELECT o.version_id, o.stage, o.assignment_id FROM stage_assignment_to_search o
     WHERE {scope} AND o.stage IN ('staging', 'production') AND ($2 = '' OR o.stage = $2)
     AND coalesce(o.valid_to, 'infinity') > $1 AND o.valid_from <= $1
 ), deployed AS (
-    SELECT o.version_id, count(DISTINCT o.environment_id)::int AS places FROM deployment o
+    SELECT o.version_id, count(DISTINCT o.environment_id)::int AS places
+    FROM deployment_to_search o
     WHERE {scope} AND coalesce(o.ended_at, 'infinity') > $1 AND o.started_at <= $1
     GROUP BY o.version_id
-), relied AS (
+), relied AS MATERIALIZED ( -- so that what is joined by is a column, not an expression
     SELECT version_id, s.stage, s.assignment_id, coalesce(d.places, 0) AS places
     FROM standing s FULL JOIN deployed d USING (version_id)
     WHERE $2 = '' OR s.stage IS NOT NULL

@@ -4,15 +4,15 @@ import asyncio
 import collections
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias, cast
 
 import asyncpg
 import pydantic_core
 
-from modelkeep.domain import errors, quotas
+from modelkeep.domain import errors, quotas, sight
 
 Row = asyncpg.Record
 # The stubs know these classes as generic, the classes themselves do not.
@@ -88,15 +88,65 @@ _SESSION = {
 }
 
 
-class _PooledConnection(asyncpg.Connection):
-    """A connection that is given back without the pool's reset statement.
+# The role is named after the owner of the tables; see migration 0025.
+_BECOME_SERVER = "SELECT set_config('role', server_role(), false)"
+_IS_WALLED = "SELECT row_security_active('namespace')"
+_SHOW = "SELECT show_namespaces($1::text[], $2)"
+_SHOW_KNOWN = """
+SELECT set_config('modelkeep.sees_everything', $3, false),
+set_config('modelkeep.namespaces', $1, false), set_config('modelkeep.namespace_ids', $2, false)"""
 
-    We set nothing on a session that would outlive its transaction, so the extra round trip for
-    each acquire would buy nothing.
+
+class _PooledConnection(asyncpg.Connection):
+    """A connection that knows what it shows, and is given back without a reset statement.
+
+    We set nothing else on a session that would outlive its transaction, so the extra round trip
+    for each acquire would buy nothing.
     """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        # What the session shows for certain; None if that must be said again.
+        self._shown: sight.Sight | None = None
+        # Rows of namespaces, which never change.
+        self._ids: dict[str, int] = {}
 
     def get_reset_query(self) -> str:
         return ""
+
+    async def show(self, wanted: sight.Sight) -> None:
+        """Show these namespaces and no others; no round trip if they are what is shown already."""
+        if self._shown == wanted:
+            return
+        self._shown = None
+        if self._ids.keys() >= wanted.namespaces:
+            await self._show_known(wanted)
+            self._shown = wanted
+        elif await self._show_all_of(wanted):
+            self._shown = wanted
+
+    async def _show_known(self, wanted: sight.Sight) -> None:
+        ids = [self._ids[name] for name in wanted.namespaces]
+        everything = "on" if wanted.everything else ""
+        await self.fetchrow(_SHOW_KNOWN, _array(wanted.namespaces), _array(ids), everything)
+
+    async def _show_all_of(self, wanted: sight.Sight) -> bool:
+        """False if one of them is not there: if it is made later, it must be looked for again."""
+        names = list(wanted.namespaces)
+        found = await self.fetchval(_SHOW, names, wanted.everything)
+        if not self.is_in_transaction():  # in which it may have been made, and be taken back
+            known = zip(names, found, strict=True)
+            self._ids |= {name: row for name, row in known if row is not None}
+        return None not in found
+
+    def forget(self) -> None:
+        """Note that nobody knows what the session shows."""
+        self._shown = None
+
+
+def _array(values: Iterable[object]) -> str:
+    """The array as Postgres writes it; ids of namespaces need no quotes."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 @dataclass(slots=True)
@@ -151,18 +201,32 @@ class Database:
                 timeout=ACQUIRE_TIMEOUT_S,
                 command_timeout=STATEMENT_TIMEOUT_S,
                 connection_class=_PooledConnection,
-                init=_set_codecs,
+                init=_set_up,
                 server_settings=_SESSION,
             )
         return cls(pool)
 
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for single statements, each its own transaction.
+
+        It shows the namespaces that the running work sees as it is taken (`domain/sight.py`).
+        """
+        return self._showing(sight.current())
+
+    def everywhere(self, work: sight.Work) -> AbstractAsyncContextManager[Connection]:  # noqa: ARG002 - for its readers, and a test
+        """A connection that shows all namespaces, for a work that cannot do with less."""
+        return self._showing(sight.EVERYTHING)
+
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for single statements, each its own transaction."""
+    async def _showing(self, shown: sight.Sight) -> AsyncIterator[Connection]:
         async with translated():
             connection = await self._acquire()
             try:
+                await _own(connection).show(shown)
                 yield connection
+            except BaseException:
+                _own(connection).forget()
+                raise
             finally:
                 await self._pool.release(connection)
 
@@ -208,10 +272,53 @@ class Database:
             self._pool.terminate()
 
 
+def _own(connection: Connection) -> _PooledConnection:
+    """The connection behind the pool's handle, which passes on what it does not know."""
+    return cast("_PooledConnection", connection)
+
+
 async def connect(url: str) -> SingleConnection:
     """One connection outside any pool, or `errors.Unavailable`."""
     async with translated():
         return await asyncpg.connect(url, timeout=ACQUIRE_TIMEOUT_S)
+
+
+async def show_admitted(connection: Connection) -> None:
+    """Show what was admitted since the connection was taken, too."""
+    await _own(connection).show(sight.current())
+
+
+@asynccontextmanager
+async def widened(connection: Connection, work: sight.Work) -> AsyncIterator[None]:  # noqa: ARG001 - as above
+    """Show all namespaces inside the block, on a connection that is taken already."""
+    try:
+        await _own(connection).show(sight.EVERYTHING)
+        yield
+    except errors.ModelkeepError:  # after others the transaction is over anyhow
+        await _own(connection).show(sight.current())
+        raise
+    await _own(connection).show(sight.current())
+
+
+async def _set_up(connection: SingleConnection) -> None:
+    await _set_codecs(connection)
+    await _become_server(connection)
+
+
+async def _become_server(connection: SingleConnection) -> None:
+    """Act as the server's role from here on; raise unless rows are hidden from it."""
+    try:
+        await connection.execute(_BECOME_SERVER)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise errors.FailedPrecondition(
+            f"the database user may not act as the server's role ({error}): run `modelkeep "
+            "migrate` as the owner of the tables, or have the role granted to the user"
+        ) from error
+    if not await connection.fetchval(_IS_WALLED):
+        raise errors.FailedPrecondition(
+            "the role that the server acts as is a superuser, bypasses row security or owns the "
+            "tables: it must do none of these; see docs/operations.md"
+        )
 
 
 async def _set_codecs(connection: SingleConnection) -> None:

@@ -6,7 +6,7 @@ from modelkeep.storage import database
 
 LIST_OLD = """
 SELECT c.namespace_id FROM event_counter c
-JOIN event_log e ON e.namespace_id = c.namespace_id AND e.seq = c.compacted_seq + 1
+JOIN event_log_to_search e ON e.namespace_id = c.namespace_id AND e.seq = c.compacted_seq + 1
 WHERE c.namespace_id > $1 AND e.occurred_at < now() - $2::interval
 ORDER BY c.namespace_id LIMIT $3"""
 # Up to the last old one among the oldest, but not past what an enabled webhook has yet to get.

@@ -34,7 +34,7 @@ SELECT e.* FROM model_name k CROSS JOIN LATERAL (
         a.after->>'name', '') AS after,
     CASE WHEN a.action LIKE '%.updated' THEN ARRAY(SELECT json_object_keys(a.after))
         ELSE '{}' END AS changed
-    FROM audit_event a
+    FROM audit_event_to_search a
     WHERE a.namespace_id = $1 AND k.namespace_id = $1 AND a.action <> 'access.denied'
     AND split_part(a.resource, '/', 3) = 'models'
     AND split_part(a.resource, '/', 4) = k.name AND a.seq < $3

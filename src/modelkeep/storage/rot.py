@@ -26,9 +26,10 @@ SET_ROTTEN = f"""
 UPDATE blob b SET verified_at = now(), reading_until = '-infinity', rot = $4,
 rotten_at = coalesce(b.rotten_at, now()) {_BLOB} RETURNING b.digest"""
 LIST_EXPOSED = """
-SELECT DISTINCT v.version_id FROM blob b
+SELECT DISTINCT n.name AS namespace, v.version_id FROM blob b
 JOIN version_file f ON f.namespace_id = b.namespace_id AND f.digest = b.digest
 JOIN version v ON v.version_id = f.version_id
+JOIN namespace n ON n.namespace_id = b.namespace_id
 WHERE b.rotten_at IS NOT NULL AND v.state = 'ready' LIMIT $1"""
 LIST_FILES = f"""
 SELECT f.path, f.media_type, b.rotten_at IS NOT NULL AS rotten, {files.BLOB}
@@ -106,10 +107,10 @@ async def set_rotten(
     return await connection.fetchval(SET_ROTTEN, *_key(namespace, blob), rot) is not None
 
 
-async def list_exposed(connection: database.Connection, limit: int) -> Sequence[int]:
-    """Row ids of ready versions that have a file whose bytes are rotten."""
+async def list_exposed(connection: database.Connection, limit: int) -> Sequence[tuple[str, int]]:
+    """Ready versions that have a file whose bytes are rotten: namespace and row id of each."""
     rows = await connection.fetch(LIST_EXPOSED, limit)
-    return [row["version_id"] for row in rows]
+    return [(row["namespace"], row["version_id"]) for row in rows]
 
 
 async def list_files(connection: database.Connection, version_id: int) -> Sequence[HeldFile]:

@@ -75,7 +75,7 @@ def _words(node: filters.Words, scope: search_sql.Scope, arguments: search_sql.A
     own, of_model = search_sql.words(node, "l", scope, arguments)
     # Not by an index: or all versions of the namespace are fetched from one, to be intersected.
     within = f"l.namespace_id + 0 = {arguments.add(scope.namespace_id)}"
-    select = f"SELECT l.version_id FROM version l WHERE {within}"
+    select = f"SELECT l.version_id FROM version_to_search l WHERE {within}"
     # Apart, or the planner thinks that many models have the words, and walks the namespace.
     return f"({select} AND {own}) UNION ALL ({select} AND {of_model})"
 

@@ -127,7 +127,7 @@ def words(node: filters.Words, version: str, scope: Scope, arguments: Arguments)
     query = f"{function}('simple', {arguments.add(node.text)})"
     of_namespace = scope.namespace("w", arguments)
     of_model = f"""{version}.model_id = ANY(ARRAY(
-SELECT w.model_id FROM model w WHERE {of_namespace} AND w.words @@ {query}))"""
+SELECT w.model_id FROM model_to_search w WHERE {of_namespace} AND w.words @@ {query}))"""
     return f"{version}.words @@ {query}", of_model
 
 
@@ -284,7 +284,7 @@ _FACTS_OF = """version_file f
 JOIN blob_facts x ON x.namespace_id = f.namespace_id AND x.digest = f.digest"""
 _ROWS = {
     "aliases": ("alias_assignment a", "a"),
-    "params": ("version_parameter p", "p"),
+    "params": ("version_parameter_to_search p", "p"),
     "metrics": ("version_metric e", "e"),
     "metric": ("version_metric e", "e"),
     "datasets": ("version_dataset d", "d"),

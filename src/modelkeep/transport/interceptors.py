@@ -12,7 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from modelkeep.authz import caller as callers
-from modelkeep.domain import errors
+from modelkeep.domain import errors, sight
 from modelkeep.transport import authentication, crowding, limiting, redirects, wire_chunks
 from modelkeep.transport import errors as wire_errors
 
@@ -170,6 +170,7 @@ class Scope(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in a task
         self._running.add(task)
+        sight.begin()
         origin = authentication.origin_of(context)
         line = {"method": method, "principal": "", "client": origin.client}
         caller: callers.Caller | None = None

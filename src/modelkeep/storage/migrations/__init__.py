@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
+import asyncpg
+
 from modelkeep.domain import errors
 from modelkeep.storage import database
 
@@ -18,8 +20,11 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     sha256     text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 )"""
+_IS_THERE = "SELECT to_regclass('schema_migration') IS NOT NULL"
 _APPLIED = "SELECT number, name, sha256 FROM schema_migration ORDER BY number"
 _RECORD = "INSERT INTO schema_migration (number, name, sha256) VALUES ($1, $2, $3)"
+# What the server may do is granted anew where it got lost: roles are not in a dump of a database.
+_SECURE = "SELECT secure_rows()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ async def migrate(database_url: str) -> list[str]:
         missing = [migration for migration in available() if migration.number not in done]
         for migration in missing:
             await _apply(connection, migration)
+        await _secure(connection)
         return [migration.name for migration in missing]
     finally:
         await connection.close()
@@ -69,8 +75,9 @@ async def require_current(database_url: str) -> None:
     """Raise `errors.FailedPrecondition` unless `migrate` would find nothing to do."""
     connection = await database.connect(database_url)
     try:
-        await connection.execute(_CREATE)
-        done = {row["number"]: row["sha256"] for row in await connection.fetch(_APPLIED)}
+        made = await connection.fetchval(_IS_THERE)
+        rows = await connection.fetch(_APPLIED) if made else []
+        done = {row["number"]: row["sha256"] for row in rows}
     finally:
         await connection.close()
     _refuse_foreign(done)
@@ -82,10 +89,25 @@ async def require_current(database_url: str) -> None:
         )
 
 
+async def _secure(connection: database.SingleConnection) -> None:
+    """Put up the wall of migration 0025 in front of tables that are new, too."""
+    try:
+        await connection.execute(_SECURE)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _may_not(error) from error
+
+
 async def _apply(connection: database.SingleConnection, migration: Migration) -> None:
-    async with connection.transaction():
-        await connection.execute(migration.sql)
-        await connection.execute(_RECORD, migration.number, migration.name, migration.sha256)
+    try:
+        async with connection.transaction():
+            await connection.execute(migration.sql)
+            await connection.execute(_RECORD, migration.number, migration.name, migration.sha256)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _may_not(error) from error
+
+
+def _may_not(error: asyncpg.InsufficientPrivilegeError) -> errors.FailedPrecondition:
+    return errors.FailedPrecondition(str(error).replace("\nHINT: ", ";"))
 
 
 def _refuse_foreign(done: dict[int, str]) -> None:
