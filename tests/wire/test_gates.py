@@ -314,7 +314,7 @@ async def test_scores_are_compared_example_by_example(team: promoting.Team) -> N
     report = await check(team, second)
     # Two examples that were right are wrong now: McNemar's exact p is 2 * 0.5^2 = 0.5.
     assert report.passed
-    assert "no real difference (mcnemar exact, p = 0.5)" in report.verdicts[0].sentence
+    assert "no real difference (McNemar, exact, p = 0.5)" in report.verdicts[0].sentence
 
 
 async def test_gates_see_the_card_the_files_and_the_signature(team: promoting.Team) -> None:

@@ -202,6 +202,7 @@ async def test_gates_are_asked_and_bypassed_loudly(
         "GATES_FAILED",
     )
     assert "it is not signed" in refused.message
+    assert "--bypass-gates" in refused.message
     assert failing.judged == ["1.1.0 to production"]
     assert (await place.get(bad.name)).outcome == UNSET
     assert await place.stage_of("1.2.0") == "production"

@@ -2,7 +2,7 @@
 
 import datetime
 
-from modelkeep.domain import comparison, evaluations, gate_facts, gates, matching
+from modelkeep.domain import comparison, evaluations, gate_facts, gates, matching, phrases
 
 _NAMED = 5
 _DAY = datetime.timedelta(days=1)
@@ -160,14 +160,13 @@ def _is_near(
     worse = _worse_by(old, new)
     allowed = max(gate.absolute, gate.relative * abs(old.value))
     slack = _ROUNDING * max(abs(old.value), abs(new.value))
+    told = f"; {f'up to {shown(allowed)}' if allowed else 'nothing'} worse is allowed"
     if worse <= 0 or worse <= allowed + slack:
-        return True, f"; up to {shown(allowed)} worse is allowed" if worse > 0 else ""
-    told = f"; up to {shown(allowed)} worse is allowed"
+        return True, told if worse > 0 else ""
     if not gate.significance:
         return False, told
     if compared.outcome is None:
         return False, f"{told}, and nothing tells whether it is chance: {compared.reason}"
-    test = compared.outcome.test.replace("_", " ")
     is_chance = compared.outcome.p_value >= gate.significance
     what = "no real difference" if is_chance else "a real difference"
-    return is_chance, f"{told}; {what} ({test}, p = {compared.outcome.p_value:.3g})"
+    return is_chance, f"{told}; {what} ({phrases.evidence(compared.outcome, None)})"

@@ -108,14 +108,14 @@ def _pending(verdict: gates.Verdict) -> gates.Verdict:
     return dataclasses.replace(verdict, is_pending=waits)
 
 
-def require_passed(version: names.VersionName, report: gates.Report) -> None:
-    """Raise `errors.GatesFailed` naming each gate that is not met."""
+def require_passed(version: names.VersionName, report: gates.Report, remedy: str = "") -> None:
+    """Raise `errors.GatesFailed` naming each gate that is not met, and what helps."""
     if not report.failed:
         return
     told = "; ".join(one.sentence for one in report.failed)
     raise errors.GatesFailed(
         f"{version} does not meet {len(report.failed)} of {len(report.verdicts)} gates before "
-        f"{report.stage}: {told}",
+        f"{report.stage}{remedy}: {told}",
         [errors.Unmet(one.gate.kind, str(version), one.sentence) for one in report.failed],
     )
 

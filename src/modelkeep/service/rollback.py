@@ -25,6 +25,8 @@ from modelkeep.storage import gates as gate_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
 
+_REMEDY = " (whoever has gates.bypass can go back all the same, with --bypass-gates)"
+
 
 class Rollback:
     """Takes back what runs, deploys what was good, brings stages in line: all or nothing."""
@@ -140,7 +142,7 @@ async def _judge(
         name = good.version.name
         change.record(name.namespace, _bypassed(order, name, report))
     else:
-        gating.require_passed(good.version.name, report)
+        gating.require_passed(good.version.name, report, _REMEDY)
     return report
 
 
