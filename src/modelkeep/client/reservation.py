@@ -93,8 +93,12 @@ async def _ensure_model(registry: "Registry", order: "Order") -> None:
 
 async def _create_model(registry: "Registry", order: "Order", model: str) -> records.Model:
     await ensure_namespace(registry, order.ref.namespace)
-    await unless_taken(registry.create_model(model, kind=_kind_wanted(order)))
-    return await registry.get_model(model)
+    try:
+        return await registry.create_model(model, kind=_kind_wanted(order))
+    except errors.Refused as taken:
+        if taken.code != "ALREADY_EXISTS":
+            raise
+        return await registry.get_model(model)
 
 
 async def ensure_namespace(registry: "Registry", namespace: str) -> None:
