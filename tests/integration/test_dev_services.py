@@ -96,6 +96,7 @@ async def test_postgres_goes_on_after_a_kill_and_a_backend_that_lives_on(data: P
     backend = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()"))
     backend.suspend()
     psutil.Process(database.child.pid).kill()
+    await database.child.wait()
     connection.terminate()
     following = embedded.Postgres(data)
     await following.start()
@@ -104,7 +105,6 @@ async def test_postgres_goes_on_after_a_kill_and_a_backend_that_lives_on(data: P
         assert not backend.is_running()
     finally:
         await following.stop()
-        await database.child.wait()
 
 
 async def test_the_store_keeps_what_it_has_answered_for_through_a_kill(data: Path) -> None:

@@ -200,6 +200,5 @@ async def test_no_quota_is_exceeded_at_any_time_and_the_counters_never_drift(
     assert said.stored_bytes == shown
     print(dict(storm.done), dict(storm.refused))  # noqa: T201 - figures
     assert set(storm.refused) == {quota.value for quota in quotas.Quota}
-    assert min(storm.refused.values()) > 5
     happened = ("push", "write_batch", "seal", "abort", "expired", "collected", "watched")
     assert all(storm.done[what] > 10 for what in happened), storm.done

@@ -158,11 +158,12 @@ class Reaper:
 
     async def _end_transitions(self, reaped: Reaped) -> None:
         """Note which transitions expired or became stale, so that whoever waits for them hears."""
-        async with self._db.connection() as connection:
+        async with self._db.everywhere(sight.Work.REAP) as connection:
             over = await transition_rows.list_over(connection, self._settings.transitions)
         for name in over:
             body = functools.partial(transitions.note_over, name)
-            reaped.transitions += await self._changes.apply(callers.reaper(), _ONCE, bool, body)
+            with sight.only(name.namespace):
+                reaped.transitions += await self._changes.apply(callers.reaper(), _ONCE, bool, body)
 
     async def _sweep_objects(self, reaped: Reaped) -> None:
         for _ in range(self._settings.pages):
