@@ -17,7 +17,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _HEREDOC = re.compile(r"<<'(\w+)'")
 _PROMPT = "$ "
 _ANY = "…"
-_TIMEOUT_S = 300
+_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True, slots=True)

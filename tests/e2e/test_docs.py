@@ -47,7 +47,7 @@ def tree() -> Iterator[dev_tree.Tree]:
         yield running
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_answers_as_documented(
     document: Path, tree: dev_tree.Tree, grpcurl: Path | None, tmp_path: Path
