@@ -38,9 +38,10 @@ def plain_failures() -> Iterator[None]:
     except config.CannotServe as error:
         raise click.ClickException(str(error)) from None
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(package)
         if extra is None:
             raise
         raise click.ClickException(
-            f'{error.name} is not installed; run: pip install "modelkeep[{extra}]"'
+            f'{package} is not installed; run: pip install "modelkeep[{extra}]"'
         ) from None
