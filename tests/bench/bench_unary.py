@@ -61,7 +61,7 @@ class Sides:
     ours: tuple[str, int]
     peer: tuple[str, int]
     seconds: float
-    token: str
+    token: str = ""
 
     async def round(self, call: Call, at_once: int) -> dict[str, dict[str, Any]]:
         """Ours, then both peers with messages of the same size."""
