@@ -146,15 +146,7 @@ async def running(
             limiter=limiter,
         )
         if "registry" in config.services:
-            pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
-            cases = usecases.Registry.over(db, blobs, pool, _retention(config), _new_quotas(config))
-            grpc_server.add_registry(cases, await _page_tokens(db))
-            grpc_server.add_access(deciding, await _page_tokens(db))
-            grpc_server.add_provenance(usecases.Vouching.over(db), await _page_tokens(db))
-            happening = _open_events(config, db, grpc_server.draining, stack)
-            grpc_server.add_events(happening, await _page_tokens(db))
-            reporting = compliance.Compliance(db)
-            grpc_server.add_audit(_open_audit(config, db, stack), reporting, await _page_tokens(db))
+            await _offer_registry(config, db, blobs, grpc_server, stack, deciding=deciding)
         if "artifact" in config.services:
             artifact = await artifact_wiring.opened(
                 config, db, blobs, grpc_server.draining, stack, parts=admin.parts
@@ -181,6 +173,28 @@ async def running(
         yield endpoint
         _log.info("server.draining", grace_s=config.drain_timeout_s)
     _log.info("server.stopped")
+
+
+async def _offer_registry(
+    config: Config,
+    db: database.Database,
+    blobs: store.BlobStore,
+    grpc_server: server.Server,
+    stack: AsyncExitStack,
+    *,
+    deciding: access.Access,
+) -> None:
+    """Offer everything but the moving of bytes."""
+    signing_pages = await _page_tokens(db)
+    pool = stack.enter_context(futures.ThreadPoolExecutor(_INSPECTION_THREADS))
+    cases = usecases.Registry.over(db, blobs, pool, _retention(config), _new_quotas(config))
+    grpc_server.add_registry(cases, signing_pages)
+    grpc_server.add_access(deciding, signing_pages)
+    grpc_server.add_provenance(usecases.Vouching.over(db), signing_pages)
+    happening = _open_events(config, db, grpc_server.draining, stack)
+    grpc_server.add_events(happening, signing_pages)
+    log = _open_audit(config, db, stack)
+    grpc_server.add_audit(log, compliance.Compliance(db), signing_pages)
 
 
 def _keep_renewing(
