@@ -96,10 +96,9 @@ class Replica:
         settings: upload_service.Settings | None = None,
     ) -> None:
         self.draining = asyncio.Event()
-        self.uploads = upload_service.Uploads(
-            db, blob_store, settings or small_settings(), self.draining
-        )
-        self.artifacts = artifacts.Artifacts(db, blob_store)
+        settings = settings or small_settings()
+        self.uploads = upload_service.Uploads(db, blob_store, settings, self.draining)
+        self.artifacts = artifacts.Artifacts(db, blob_store, settings.touch_after)
 
     async def start(self, content: bytes, parent: names.NamespaceName = ACME) -> uploads.Upload:
         return await self.uploads.start(CALLER, NOT_ONCE, parent, described(content))
