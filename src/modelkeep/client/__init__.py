@@ -50,6 +50,7 @@ from modelkeep.client.compliance_records import (
     ComplianceReport,
     RiskTier,
 )
+from modelkeep.client.connecting import connect, connect_sync
 from modelkeep.client.credentials import Credentials, token_in
 from modelkeep.client.deployment_records import (
     Deployment,
@@ -387,36 +388,3 @@ __all__ = [
     "token_in",
     "verify_audit_lines",
 ]
-
-
-def connect(
-    endpoint: str = DEFAULT_ENDPOINT,
-    *,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    credentials: Credentials | None = None,
-) -> Registry:
-    """A registry to use in `async with`; call it inside a running event loop.
-
-    Args:
-        endpoint: `HOST:PORT`, or `https://HOST:PORT` for a server that speaks TLS; nothing is
-            connected before the first call.
-        timeout_s: how long one unary call may take, in seconds.
-        credentials: who calls, and by what the server is known; None for those that are found by
-            `credentials_for`.
-
-    Raises:
-        InvalidRequest: the endpoint is not one, or the credentials are not for it.
-    """
-    shown = credentials_for(endpoint) if credentials is None else credentials
-    return Registry(endpoint, timeout_s=timeout_s, shown=shown)
-
-
-def connect_sync(
-    endpoint: str = DEFAULT_ENDPOINT,
-    *,
-    timeout_s: float = DEFAULT_TIMEOUT_S,
-    credentials: Credentials | None = None,
-) -> SyncRegistry:
-    """A registry whose calls block, to use in `with`; otherwise the same as `connect`."""
-    shown = credentials_for(endpoint) if credentials is None else credentials
-    return SyncRegistry(endpoint, timeout_s=timeout_s, shown=shown)
