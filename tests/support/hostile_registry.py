@@ -24,13 +24,18 @@ NAMES = {
     "Evaluation": f"{MODEL}/versions/1.0.0/evaluations/" + "0" * 16,
 }
 DEPTH = 5
+ODD_S = 2**62
+ODD_NUMBER = 12_345
 
 
-def filled(kind: descriptor.Descriptor, *, names: bool, depth: int = DEPTH) -> Any:
-    """A message with every field set; `names` leaves resource names as they should be."""
+def filled(kind: descriptor.Descriptor, *, names: bool, odd: str = "", depth: int = DEPTH) -> Any:
+    """A message with every field set; `names` leaves resource names as they should be.
+
+    `odd` says what else is not: `instants` no calendar has, or numbers of no `words`.
+    """
     made: Any = message_factory.GetMessageClass(kind)()
     if kind.full_name == "google.protobuf.Timestamp":
-        made.FromSeconds(1_700_000_000)
+        made.seconds = ODD_S if odd == "instants" else 1_700_000_000
         return made
     for field in kind.fields:
         nested = field.message_type
@@ -40,22 +45,24 @@ def filled(kind: descriptor.Descriptor, *, names: bool, depth: int = DEPTH) -> A
             value = nested.fields_by_name["value"]
             entries = getattr(made, field.name)
             if value.message_type is None:
-                entries[EVIL] = _scalar(value, kind, names=names)
+                entries[EVIL] = _scalar(value, kind, names=names, odd=odd)
             else:
-                entries[EVIL].CopyFrom(filled(value.message_type, names=names, depth=depth - 1))
+                entries[EVIL].CopyFrom(
+                    filled(value.message_type, names=names, odd=odd, depth=depth - 1)
+                )
         elif field.is_repeated:
-            one = filled(nested, names=names, depth=depth - 1) if nested else None
-            getattr(made, field.name).append(one or _scalar(field, kind, names=names))
+            one = filled(nested, names=names, odd=odd, depth=depth - 1) if nested else None
+            getattr(made, field.name).append(one or _scalar(field, kind, names=names, odd=odd))
         elif nested is not None:
-            inner = filled(nested, names=names, depth=depth - 1)
+            inner = filled(nested, names=names, odd=odd, depth=depth - 1)
             getattr(made, field.name).CopyFrom(inner)
             getattr(made, field.name).SetInParent()
         else:
-            setattr(made, field.name, _scalar(field, kind, names=names))
+            setattr(made, field.name, _scalar(field, kind, names=names, odd=odd))
     return made
 
 
-def _scalar(field: F, owner: descriptor.Descriptor, *, names: bool) -> Any:
+def _scalar(field: F, owner: descriptor.Descriptor, *, names: bool, odd: str) -> Any:
     if field.type == F.TYPE_BYTES:
         return b"\x1b[31m"
     if field.cpp_type == F.CPPTYPE_STRING:
@@ -65,13 +72,13 @@ def _scalar(field: F, owner: descriptor.Descriptor, *, names: bool) -> Any:
             return NAMES[field.name.capitalize()]
         return EVIL
     if field.cpp_type == F.CPPTYPE_ENUM:
-        return field.enum_type.values[-1].number
+        return ODD_NUMBER if odd == "words" else field.enum_type.values[-1].number
     return True if field.cpp_type == F.CPPTYPE_BOOL else 1
 
 
 class _Hostile(grpc.GenericRpcHandler):
-    def __init__(self, *, names: bool, failing: bool) -> None:
-        self._names, self._failing = names, failing
+    def __init__(self, *, names: bool, odd: str, failing: bool) -> None:
+        self._names, self._odd, self._failing = names, odd, failing
         self._methods = {
             f"/{service.full_name}/{method.name}": method
             for service in wire.SERVICES
@@ -87,7 +94,8 @@ class _Hostile(grpc.GenericRpcHandler):
             if self._failing:
                 context.set_trailing_metadata((("grpc-status-details-bin", _details()),))
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, EVIL)
-            yield filled(method.output_type, names=self._names).SerializeToString()
+            answered = filled(method.output_type, names=self._names, odd=self._odd)
+            yield answered.SerializeToString()
 
         if method.client_streaming:
             return grpc.stream_stream_rpc_method_handler(answer)
@@ -108,10 +116,10 @@ def _details() -> bytes:
 
 
 @contextlib.contextmanager
-def serving(*, names: bool = True, failing: bool = False) -> Iterator[str]:
+def serving(*, names: bool = True, odd: str = "", failing: bool = False) -> Iterator[str]:
     """A hostile server; its `host:port`."""
     server = grpc.server(futures.ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers([_Hostile(names=names, failing=failing)])
+    server.add_generic_rpc_handlers([_Hostile(names=names, odd=odd, failing=failing)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

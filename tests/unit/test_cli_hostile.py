@@ -108,13 +108,21 @@ def harmful(shown: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def endpoints() -> Iterator[dict[str, str]]:
-    """Servers of which the names are right, of which nothing is, and which refuse everything."""
+    """Servers that do everything badly, each in its own way."""
     with (
         hostile_registry.serving() as names,
         hostile_registry.serving(names=False) as nothing,
         hostile_registry.serving(failing=True) as failing,
+        hostile_registry.serving(odd="instants") as instants,
+        hostile_registry.serving(odd="words") as words,
     ):
-        yield {"names": names, "nothing": nothing, "failing": failing}
+        yield {
+            "names": names,
+            "nothing": nothing,
+            "failing": failing,
+            "instants": instants,
+            "words": words,
+        }
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +145,7 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *(("names", form) for form in ("table", "json", "yaml")),
         *(("nothing", form) for form in ("table", "json")),
-        ("failing", "table"),
+        *((server, "table") for server in ("failing", "instants", "words")),
     ],
 )
 @pytest.mark.parametrize("path", VERBS, ids=" ".join)
@@ -158,10 +166,27 @@ def test_what_is_shown_is_printable(
     run = CliRunner().invoke(
         main.modelkeep, ["--endpoint", endpoints[server], "-v", *words], input="y\n"
     )
-    if path in AS_IT_IS:
-        return
-    assert not harmful(run.output), (words, run.output)
     assert run.exception is None or isinstance(run.exception, SystemExit), (words, run.exc_info)
+    shown = run.stderr if path in AS_IT_IS else run.output
+    assert not harmful(shown), (words, shown)
+
+
+@pytest.mark.parametrize(
+    ("server", "words", "said"),
+    [
+        ("names", "audit export a", "What the server sent is no line of an audit export"),
+        ("names", "prompt render a/b@1.0.0", "The server sent a schema that is not JSON"),
+        ("instants", "show a/b@1.0.0", "The server answered with an instant that no calendar has"),
+        ("words", "role ls a", "The server answered with a Role that this client does not know"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_one_clear_line(
+    endpoints: dict[str, str], server: str, words: str, said: str
+) -> None:
+    run = CliRunner().invoke(main.modelkeep, ["--endpoint", endpoints[server], *words.split()])
+    assert (run.exit_code, run.stdout) == (1, "")
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
 
 
 def test_most_verbs_show_something() -> None:

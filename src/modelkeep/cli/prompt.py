@@ -118,7 +118,10 @@ def _document(
 
 
 def _schema(text: str) -> Any:
-    return json.loads(text) if text else None
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError) as failure:
+        raise client.BadAnswer(f"The server sent a schema that is not JSON: {failure}.") from None
 
 
 def _shown(message: dict[str, str]) -> str:

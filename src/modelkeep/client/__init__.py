@@ -71,6 +71,7 @@ from modelkeep.client.diff_records import (
     VersionDiff,
 )
 from modelkeep.client.errors import (
+    BadAnswer,
     BadReference,
     BadSource,
     BadTree,
@@ -227,6 +228,7 @@ __all__ = [
     "AuditFileWalk",
     "AuditKey",
     "AuditVerdict",
+    "BadAnswer",
     "BadReference",
     "BadSource",
     "BadTree",

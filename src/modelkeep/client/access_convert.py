@@ -1,9 +1,9 @@
 """Between messages about access and the SDK's records."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from modelkeep.client import access_records, refs
+from modelkeep.client import access_records, answers, refs
 from modelkeep.v1 import access_service_pb2 as pb
 
 _ROLE = "ROLE_"
@@ -29,9 +29,9 @@ def place_to_wire(place: str) -> str:
 
 def grant_from_wire(wire: pb.Grant) -> access_records.RoleGrant:
     """The record of a role; one that this client does not know is refused."""
-    role = pb.Role.Name(wire.role).removeprefix(_ROLE).lower()
+    role = answers.member(access_records.Role, pb.Role, wire.role, _ROLE)
     place = refs.from_name(wire.resource) if wire.resource else ""
-    return access_records.RoleGrant(access_records.Role(role), place, wire.stage, wire.alias)
+    return access_records.RoleGrant(role, place, wire.stage, wire.alias)
 
 
 def token_from_wire(wire: pb.Token) -> access_records.AccessToken:
@@ -44,7 +44,7 @@ def token_from_wire(wire: pb.Token) -> access_records.AccessToken:
         scopes=tuple(map(grant_from_wire, wire.scopes)),
         expires_at=_instant(wire, "expire_time"),
         creator=wire.creator,
-        created_at=wire.create_time.ToDatetime(tzinfo=UTC),
+        created_at=answers.instant(wire.create_time),
         last_used_at=_instant(wire, "last_use_time"),
         revoked_at=_instant(wire, "revoke_time"),
     )
@@ -58,7 +58,7 @@ def binding_from_wire(wire: pb.RoleBinding) -> access_records.RoleBinding:
         grant=grant_from_wire(wire.grant),
         reason=wire.reason,
         creator=wire.creator,
-        created_at=wire.create_time.ToDatetime(tzinfo=UTC),
+        created_at=answers.instant(wire.create_time),
     )
 
 
@@ -76,5 +76,4 @@ def identity_from_wire(wire: pb.WhoAmIResponse) -> access_records.Identity:
 def _instant(wire: Any, field: str) -> datetime | None:
     if not wire.HasField(field):
         return None
-    instant: datetime = getattr(wire, field).ToDatetime(tzinfo=UTC)
-    return instant
+    return answers.instant(getattr(wire, field))

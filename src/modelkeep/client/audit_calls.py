@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import grpc
@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2
 
 from modelkeep.audit_chain import lines, links
 from modelkeep.client import (
+    answers,
     audit_records,
     connection,
     errors,
@@ -130,7 +131,7 @@ class AuditCalls(connection.Connection):
                     answers += 1
                     patient.reached(answers)
                     for text in answer.lines:
-                        line = lines.read(text.encode())
+                        line = _line(text)
                         sealed += isinstance(line, lines.Signed)
                         if isinstance(line, lines.End):
                             yield lines.write(lines.End(line.namespace, line.head, sealed))
@@ -172,6 +173,13 @@ def chain_name(text: str) -> str:
     return refs.parse_namespace(text).namespace_name
 
 
+def _line(text: str) -> lines.Line:
+    try:
+        return lines.read(text.encode())
+    except lines.Malformed as failure:
+        raise errors.BadAnswer(f"What the server sent {failure}.") from None
+
+
 def _stamp(instant: datetime | None) -> timestamp_pb2.Timestamp | None:
     if instant is None:
         return None
@@ -183,7 +191,7 @@ def _stamp(instant: datetime | None) -> timestamp_pb2.Timestamp | None:
 def _event_from_wire(wire: pb.AuditEvent) -> audit_records.AuditEvent:
     return audit_records.AuditEvent(
         sequence=wire.sequence,
-        created_at=wire.create_time.ToDatetime(tzinfo=UTC),
+        created_at=answers.instant(wire.create_time),
         actor=wire.actor,
         client=wire.client,
         request_id=wire.request_id,
@@ -199,7 +207,7 @@ def _event_from_wire(wire: pb.AuditEvent) -> audit_records.AuditEvent:
 
 def _verdict_from_wire(told: pb.VerifyAuditChainResponse) -> audit_records.AuditVerdict:
     verdict = told.verdict
-    kind = pb.AuditFaultKind.Name(verdict.fault.kind).removeprefix(_KIND).lower()
+    kind = answers.word(pb.AuditFaultKind, verdict.fault.kind, _KIND)
     fault = audit_records.AuditFault(kind, verdict.fault.sequence, verdict.fault.description)
     return audit_records.AuditVerdict(
         chain=told.parent.partition("/")[2],
@@ -214,7 +222,7 @@ def _verdict_from_wire(told: pb.VerifyAuditChainResponse) -> audit_records.Audit
 
 
 def _checkpoint_from_wire(wire: pb.AuditCheckpoint) -> audit_records.AuditCheckpoint:
-    created_at = wire.create_time.ToDatetime(tzinfo=UTC)
+    created_at = answers.instant(wire.create_time)
     return audit_records.AuditCheckpoint(
         wire.sequence, wire.hash, created_at, wire.key_id, wire.line
     )

@@ -1,8 +1,9 @@
 """The call for compliance reports, and its crossings."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from modelkeep.client import (
+    answers,
     audit_calls,
     compliance_records,
     connection,
@@ -74,7 +75,7 @@ def _report(
 ) -> compliance_records.ComplianceReport:
     return compliance_records.ComplianceReport(
         scope=namespace,
-        as_of=page.as_of.ToDatetime(tzinfo=UTC),
+        as_of=answers.instant(page.as_of),
         versions=page.version_count,
         with_findings=page.finding_count,
         overdue=page.overdue_count,

@@ -6,7 +6,14 @@ from typing import TypeVar
 
 from google.protobuf import message, timestamp_pb2
 
-from modelkeep.client import compliance_records, facts_convert, records, spec_convert, specs
+from modelkeep.client import (
+    answers,
+    compliance_records,
+    facts_convert,
+    records,
+    spec_convert,
+    specs,
+)
 from modelkeep.v1 import artifact_service_pb2 as artifact_pb
 from modelkeep.v1 import compliance_pb2 as compliance_pb
 from modelkeep.v1 import registry_service_pb2 as registry_pb
@@ -19,7 +26,7 @@ def instant_from_wire(owner: message.Message, field: str) -> datetime | None:
     if not owner.HasField(field):
         return None
     stamp: timestamp_pb2.Timestamp = getattr(owner, field)
-    return stamp.ToDatetime(tzinfo=UTC)
+    return answers.instant(stamp)
 
 
 def instant_to_wire(instant: datetime) -> timestamp_pb2.Timestamp:

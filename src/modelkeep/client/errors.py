@@ -117,6 +117,15 @@ class DataLoss(RegistryError):
     code = "DATA_LOSS"
 
 
+class BadAnswer(RegistryError):
+    """The server answered, with something that cannot be read as what was asked for."""
+
+    code = "INTERNAL"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="BAD_ANSWER")
+
+
 class FileChanged(DataLoss):
     """A file changed while it was being pushed; the message names it."""
 

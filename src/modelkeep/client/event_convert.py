@@ -1,12 +1,11 @@
 """Crossings of events between the wire and the SDK's records."""
 
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
-from modelkeep.client import event_records
+from modelkeep.client import answers, event_records
 from modelkeep.v1 import event_service_pb2 as pb
 
 
@@ -14,7 +13,7 @@ def event_from_wire(wire: pb.Event) -> event_records.Event:
     """The record of an event."""
     return event_records.Event(
         sequence=wire.sequence,
-        created_at=wire.create_time.ToDatetime(tzinfo=UTC),
+        created_at=answers.instant(wire.create_time),
         action=wire.action,
         resource=wire.resource,
         actor=wire.actor,
@@ -35,7 +34,11 @@ def filter_from_wire(wire: pb.EventFilter) -> event_records.EventFilter:
 
 def fields_from_wire(struct: struct_pb2.Struct) -> Mapping[str, Any]:
     """The fields as JSON has them; whole numbers are integers, as they were."""
-    return {key: _exact(value) for key, value in sorted(json_format.MessageToDict(struct).items())}
+    try:
+        fields = json_format.MessageToDict(struct)
+    except ValueError as failure:
+        raise answers.bad("an event that is not JSON", failure) from None
+    return {key: _exact(value) for key, value in sorted(fields.items())}
 
 
 def _exact(value: Any) -> Any:

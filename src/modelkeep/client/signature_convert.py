@@ -1,6 +1,6 @@
 """Crossings of signatures and trusted signers between the wire and the SDK."""
 
-from modelkeep.client import convert, signature_records
+from modelkeep.client import answers, convert, signature_records
 from modelkeep.v1 import provenance_service_pb2 as pb
 
 _KIND = "SIGNER_KIND_"
@@ -10,10 +10,9 @@ _OUTCOME = "SIGNATURE_OUTCOME_"
 def signature_from_wire(wire: pb.Signature) -> signature_records.Signature:
     """A signature with what the server thinks of it."""
     judgement = wire.judgement
-    kind = pb.SignerKind.Name(wire.kind).removeprefix(_KIND).lower()
     return signature_records.Signature(
         name=wire.name,
-        kind=signature_records.SignerKind(kind),
+        kind=answers.member(signature_records.SignerKind, pb.SignerKind, wire.kind, _KIND),
         key_hint=wire.key_hint,
         identities=tuple(wire.identities),
         issuer=wire.issuer,
@@ -32,9 +31,9 @@ def verdict_from_wire(
     wire: pb.GetSignatureVerdictResponse,
 ) -> signature_records.SignatureVerdict:
     """What all signatures come to."""
-    outcome = pb.SignatureOutcome.Name(wire.outcome).removeprefix(_OUTCOME).lower()
+    outcomes = signature_records.SignatureOutcome
     return signature_records.SignatureVerdict(
-        outcome=signature_records.SignatureOutcome(outcome),
+        outcome=answers.member(outcomes, pb.SignatureOutcome, wire.outcome, _OUTCOME),
         sentence=wire.sentence,
         evidence=wire.evidence,
         signatures=tuple(map(signature_from_wire, wire.signatures)),

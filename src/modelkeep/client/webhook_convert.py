@@ -1,11 +1,11 @@
 """Crossings of webhooks between the wire and the SDK's records."""
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf import timestamp_pb2
 
-from modelkeep.client import errors, event_convert, webhook_records
+from modelkeep.client import answers, errors, event_convert, webhook_records
 from modelkeep.v1 import event_service_pb2 as pb
 
 _STATES = {
@@ -96,7 +96,7 @@ def state_to_wire(state: webhook_records.DeliveryState) -> pb.DeliveryState.Valu
 
 
 def _instant(stamp: timestamp_pb2.Timestamp) -> datetime | None:
-    return stamp.ToDatetime(tzinfo=UTC) if stamp.seconds else None
+    return answers.instant(stamp) if stamp.seconds else None
 
 
 def _bad(text: str, wanted: str) -> errors.BadReference:
