@@ -482,7 +482,7 @@ def huge_index(raw: bytes) -> bytes:
         (as_link, "symbolic link"),
         (huge_index, "at most"),
         (edit_index(hostile_path), "'..'"),
-        (edit_index(lambda document: document.update(format_version=2)), "newer modelkeep"),
+        (edit_index(lambda document: document.update(format_version=3)), "newer modelkeep"),
         (edit_index(lambda document: document.update(versions=[], aliases=[])), "more members"),
         (edit_index(lambda document: document.update(model="x")), "not an object"),
     ],

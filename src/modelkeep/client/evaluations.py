@@ -26,6 +26,7 @@ class EvaluationCalls(connection.Connection):
         report: evaluation_records.EvaluationReport,
         *,
         supersedes: str = "",
+        request_id: str = "",
     ) -> evaluation_records.Evaluation:
         """Record what was measured of a sealed version; it never changes.
 
@@ -33,6 +34,8 @@ class EvaluationCalls(connection.Connection):
             version: `acme/voice@1.2.0`.
             report: what came out.
             supersedes: the evaluation that this one corrects: `acme/voice@1.2.0/0123456789abcdef`.
+            request_id: under which the same is recorded once however often it is sent; one of its
+                own if empty.
 
         Raises:
             InvalidRequest: a figure is malformed, or gets better the other way elsewhere.
@@ -43,7 +46,7 @@ class EvaluationCalls(connection.Connection):
             evaluation=evaluation_convert.report_to_wire(report),
             score_sets=map(evaluation_convert.score_set_to_wire, report.score_sets),
             supersedes=evaluation_records.full_name(supersedes) if supersedes else "",
-            request_id=calls.new_request_id(),
+            request_id=request_id or calls.new_request_id(),
         )
         response = await self._call(self._evaluations.RecordEvaluation, request)
         return evaluation_convert.evaluation_from_wire(response.evaluation)

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from modelkeep.client import errors, history_records, pull, records, refs, specs
-from modelkeep.client.exchange import bundle_records
+from modelkeep.client import errors, history_records, lineage, pull, records, refs, specs
+from modelkeep.client.exchange import bundle_records, left_behind, linking, measured
 
 if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
@@ -21,6 +21,7 @@ async def collect(registry: "Registry", ref: refs.Ref) -> tuple[bundle_records.B
     wanted = await _wanted(registry, ref, notes)
     versions = [await _version(registry, version) for version in wanted]
     there = {version.version for version in versions}
+    left, unseen = await left_behind.count(registry, model, there)
     bundle = bundle_records.Bundle(
         name=model.ref,
         kind=model.kind,
@@ -33,8 +34,35 @@ async def collect(registry: "Registry", ref: refs.Ref) -> tuple[bundle_records.B
         aliases=await _aliases(registry, model.ref, there),
         alias_history=await _alias_history(registry, model.ref, there),
         stage_history=await _stage_history(registry, model.ref, there),
+        evaluations=measured.in_order(
+            [await measured.of_version(registry, version) for version in wanted]
+        ),
+        links=await _links(registry, wanted, notes),
+        left_behind=left,
     )
-    return bundle, notes
+    return bundle, notes + left_behind.told(left) + unseen + _scores(bundle)
+
+
+def _scores(bundle: bundle_records.Bundle) -> list[str]:
+    scored = measured.scored(bundle.evaluations)
+    note = (
+        f"The scores of single examples behind {scored} metrics are not in the bundle: a registry"
+        " does not give them out. The figures made of them are."
+    )
+    return [note] if scored else []
+
+
+async def _links(
+    registry: "Registry", wanted: Collection[str], notes: list[str]
+) -> tuple[lineage.LineageLink, ...]:
+    """The links that somebody added to the versions, each once, the first added first."""
+    found: dict[object, lineage.LineageLink] = {}
+    for ref in wanted:
+        links, is_whole = await linking.of_version(registry, ref)
+        found.update((linking.identity(link), link) for link in links)
+        if not is_whole:
+            notes.append(f"{ref} has more links than can be asked for; only some are exported.")
+    return tuple(sorted(found.values(), key=linking.order))
 
 
 async def _wanted(registry: "Registry", ref: refs.Ref, notes: list[str]) -> list[str]:

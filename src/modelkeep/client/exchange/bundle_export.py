@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from modelkeep.client import batching, errors, hashing, progress, records, refs, workers
 from modelkeep.client.exchange import (
     bundle_collect,
+    bundle_evaluations,
     bundle_file,
     bundle_index,
     bundle_records,
@@ -65,7 +66,8 @@ class Export:
     ) -> str:
         """Write everything; answers the digest of the whole tar."""
         tape = _Tape(opened, self._pool)
-        index = bundle_index.encode(bundle)
+        measured = await self._pool.submit(lambda: bundle_evaluations.encode(bundle.evaluations))
+        index = bundle_index.encode(bundle, bundle_evaluations.part_of(measured))
         if len(index) > bundle_records.MAX_INDEX_BYTES:
             raise errors.LimitReached(
                 f"What is to be said of {bundle.name} takes {len(index)} bytes, and a bundle has"
@@ -73,6 +75,8 @@ class Export:
                 reason="INDEX_TOO_LARGE",
             )
         await tape.member(bundle_records.INDEX_NAME, len(index), _once(index))
+        if measured:
+            await tape.member(bundle_records.EVALUATIONS_NAME, len(measured), _once(measured))
         self._listener.step_began(
             progress.Step.FETCH, len(bundle.blobs), sum(bundle.blobs.values())
         )
@@ -220,4 +224,15 @@ def _compared(
     for what in ("aliases", "alias_history", "stage_history"):
         ours, theirs = getattr(source, what), getattr(target, what)
         tally.count(what.replace("_", " "), len(ours), sum(one in theirs for one in ours))
+    for what in ("evaluations", "links"):
+        _count_records(tally, what, getattr(source, what), getattr(target, what))
     return tally.counts
+
+
+def _count_records(
+    tally: reports.Tally, what: str, ours: Sequence[object], theirs: Sequence[object]
+) -> None:
+    """Count what is at the same place; nothing is told of what there is none of."""
+    if ours or theirs:
+        same = sum(mine == read for mine, read in zip(ours, theirs, strict=False))
+        tally.count(what, len(ours), same)

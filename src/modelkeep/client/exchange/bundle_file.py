@@ -1,5 +1,6 @@
 """A bundle on disk, opened and looked through; its blobs stay where they are in it."""
 
+import dataclasses
 import os
 import stat
 from collections.abc import Mapping
@@ -7,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelkeep.client import digesting, progress, tree, workers
-from modelkeep.client.exchange import bundle_index, bundle_records, bundle_tar
+from modelkeep.client.exchange import (
+    bundle_evaluations,
+    bundle_index,
+    bundle_records,
+    bundle_tar,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +54,19 @@ def read(path: Path) -> BundleFile:
         if not stat.S_ISREG(status.st_mode):
             raise bundle_tar.bad(f"{path} is not a file that can be read in any order; save it")
         index = bundle_tar.read_member(descriptor, 0, bundle_records.INDEX_NAME)
-        bundle = bundle_index.decode(_content(descriptor, index))
-        blobs: dict[str, tree.LocalFile] = {}
+        bundle, part = bundle_index.decode(_content(descriptor, index))
         at = index.end
+        if part is not None:
+            raw, at = _evaluations(descriptor, at, part)
+            read = bundle_evaluations.decode(raw, part, bundle)
+            bundle = dataclasses.replace(bundle, evaluations=read)
+        blobs: dict[str, tree.LocalFile] = {}
         for digest, size_bytes in bundle.blobs.items():
             name = bundle_records.blob_name(digest)
             member = bundle_tar.read_member(descriptor, at, name)
-            _check_size(member, size_bytes, status.st_size)
+            _check_size(member, size_bytes)
+            if member.start + size_bytes > status.st_size:
+                raise bundle_tar.cut_off(f"the end of {member.name}")
             blobs[digest] = _placed(path, member, status)
             at = member.end
         bundle_tar.check_ending(descriptor, at, status.st_size)
@@ -67,19 +79,30 @@ def _content(descriptor: int, index: bundle_tar.Member) -> bytes:
             f"The bundle's index has {index.size_bytes} bytes, and at most"
             f" {bundle_records.MAX_INDEX_BYTES} are read"
         )
-    content = os.pread(descriptor, index.size_bytes, index.start)
-    if len(content) < index.size_bytes:
-        raise bundle_tar.cut_off("the end of its index")
+    return _read_whole(descriptor, index, "its index")
+
+
+def _evaluations(
+    descriptor: int, at: int, part: bundle_records.EvaluationsPart
+) -> tuple[bytes, int]:
+    """The bytes of the evaluations' member, of the size the index says; and where the next is."""
+    member = bundle_tar.read_member(descriptor, at, bundle_records.EVALUATIONS_NAME)
+    _check_size(member, part.size_bytes)
+    return _read_whole(descriptor, member, member.name), member.end
+
+
+def _read_whole(descriptor: int, member: bundle_tar.Member, called: str) -> bytes:
+    content = os.pread(descriptor, member.size_bytes, member.start)
+    if len(content) < member.size_bytes:
+        raise bundle_tar.cut_off(f"the end of {called}")
     return content
 
 
-def _check_size(member: bundle_tar.Member, size_bytes: int, available_bytes: int) -> None:
+def _check_size(member: bundle_tar.Member, size_bytes: int) -> None:
     if member.size_bytes != size_bytes:
         raise bundle_tar.bad(
             f"The bundle's {member.name} has {member.size_bytes} bytes instead of {size_bytes}"
         )
-    if member.start + size_bytes > available_bytes:
-        raise bundle_tar.cut_off(f"the end of {member.name}")
 
 
 def _placed(path: Path, member: bundle_tar.Member, status: os.stat_result) -> tree.LocalFile:

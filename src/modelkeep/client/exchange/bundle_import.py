@@ -1,17 +1,19 @@
 """Bringing a bundle into a registry."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelkeep.client import errors, progress, records, refs, specs, tree, workers
+from modelkeep.client import errors, progress, refs, tree, workers
 from modelkeep.client.exchange import (
     bundle_file,
     bundle_records,
     facts,
     incoming,
     landing,
+    left_behind,
+    rebasing,
     reports,
 )
 
@@ -61,10 +63,17 @@ class BundleImport:
         landed = landing.Landing(
             self._registry, model, self._pool, self._listener, is_dry_run=self._is_dry_run
         )
+        rebase = rebasing.Rebasing(self._registry, bundle, model.ref, is_dry_run=self._is_dry_run)
         await landed.open()
         for version in bundle.versions:
-            await landed.land(await self._incoming(version, model, source, landed.notes))
-        return await landed.finish([_alias(alias, model.origin) for alias in bundle.aliases])
+            await landed.land(await self._incoming(version, source, rebase, landed.notes))
+        records = incoming.IncomingRecords(
+            evaluations=tuple(_evaluations(bundle, landed.notes)),
+            links=await rebase.links(model.origin, landed.notes),
+        )
+        landed.notes += _missing_of(bundle)
+        aliases = [_alias(alias, model.origin) for alias in bundle.aliases]
+        return await landed.finish(aliases, records)
 
     def _target(self, bundle: bundle_records.Bundle) -> str:
         named = refs.parse_model(bundle.name)
@@ -81,8 +90,8 @@ class BundleImport:
     async def _incoming(
         self,
         version: bundle_records.BundledVersion,
-        model: incoming.IncomingModel,
         source: bundle_file.BundleFile,
+        rebase: rebasing.Rebasing,
         notes: list[str],
     ) -> incoming.IncomingVersion:
         bundle = source.bundle
@@ -97,7 +106,7 @@ class BundleImport:
                 f"{called}: {lost} entries of its history found no room, or not whole, among the"
                 " labels; the bundle has them."
             )
-        spec = await self._rebased(version, bundle, model.ref, notes)
+        spec = await rebase.spec(version, notes)
         return incoming.IncomingVersion(
             version=version.version,
             called=called,
@@ -108,47 +117,6 @@ class BundleImport:
             stage_reason=_stage_reason(bundle, version),
             signatures=version.signatures,
         )
-
-    async def _rebased(
-        self,
-        version: bundle_records.BundledVersion,
-        bundle: bundle_records.Bundle,
-        target: str,
-        notes: list[str],
-    ) -> specs.ModelSpec | specs.PromptSpec:
-        """The spec with its base as this registry knows it; as a URI if it does not."""
-        spec = version.draft.spec
-        if isinstance(spec, specs.PromptSpec) or spec.base is None or not spec.base.version:
-            return spec
-        base = refs.parse_version(spec.base.version)
-        is_before = _is_before(base, version, bundle)
-        if is_before:
-            base = dataclasses.replace(refs.parse_model(target), selector=base.selector)
-        # What is imported before is there by now, unless it was refused; a dry run trusts it.
-        if (is_before and self._is_dry_run) or await self._is_ready(base):
-            found = dataclasses.replace(spec.base, version=base.version_name)
-        else:
-            notes.append(
-                f"{bundle.name}@{version.version}: its base {base} is not ready here and is"
-                " kept as a URI; import the base first to have it linked."
-            )
-            found = dataclasses.replace(spec.base, version="", uri=f"modelkeep:{base}")
-        return dataclasses.replace(spec, base=found)
-
-    async def _is_ready(self, base: refs.Ref) -> bool:
-        try:
-            found = await self._registry.get_version(str(base))
-        except errors.NotFound:
-            return False
-        return found.state is records.VersionState.READY
-
-
-def _is_before(
-    base: refs.Ref, version: bundle_records.BundledVersion, bundle: bundle_records.Bundle
-) -> bool:
-    """Whether the base is imported by the same run, before the version made from it."""
-    earlier = {one.version for one in bundle.versions if one.ordinal < version.ordinal}
-    return f"{base.namespace}/{base.model}" == bundle.name and base.selector in earlier
 
 
 def _model(bundle: bundle_records.Bundle, ref: str) -> incoming.IncomingModel:
@@ -223,3 +191,29 @@ def _alias(alias: bundle_records.BundledAlias, origin: str) -> incoming.Incoming
         version=alias.version,
         reason=facts.reason(origin, actor=alias.actor, at=alias.set_at, why=alias.reason),
     )
+
+
+def _evaluations(
+    bundle: bundle_records.Bundle, notes: list[str]
+) -> Iterator[incoming.IncomingEvaluation]:
+    """The evaluations with notes that say which they were; the first origin stays."""
+    for said in bundle.evaluations:
+        note = said.note
+        if not facts.is_by_import(note):
+            note = facts.note(said.ref, actor=said.actor, at=said.created_at, why=said.note)
+        if not note.endswith(said.note):
+            notes.append(f"The note of {said.ref} found no room whole; the bundle has it.")
+        version = refs.parse_version(said.ref.rpartition("/")[0]).selector
+        yield incoming.IncomingEvaluation(version=version, said=said, note=note)
+
+
+def _missing_of(bundle: bundle_records.Bundle) -> Sequence[str]:
+    """What a person should know that the bundle does not have."""
+    old = bundle_records.OLDEST_VERSION
+    if bundle.format_version > old:
+        return left_behind.told(bundle.left_behind)
+    note = (
+        f"The bundle is of format {old}, which has no evaluations and no added links; export again"
+        " with a newer modelkeep if the source has any."
+    )
+    return [note]

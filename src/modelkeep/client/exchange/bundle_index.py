@@ -6,15 +6,30 @@ from typing import Any
 from google.protobuf import json_format
 
 from modelkeep.client import convert, errors, manifest, paths, records, refs, specs
-from modelkeep.client.exchange import bundle_records, facts, incoming, json_entries
+from modelkeep.client.exchange import (
+    bundle_links,
+    bundle_records,
+    facts,
+    incoming,
+    json_entries,
+    left_behind,
+)
 from modelkeep.v1 import registry_service_pb2 as pb
 
 _SAID = "said"
+_PART = "evaluations"
 _BAD = "BAD_BUNDLE"
 
 
-def encode(bundle: bundle_records.Bundle) -> bytes:
-    """The index's bytes: keys sorted, lists in the order of the bundle."""
+def encode(
+    bundle: bundle_records.Bundle, part: bundle_records.EvaluationsPart | None = None
+) -> bytes:
+    """The index's bytes: keys sorted, lists in the order of the bundle.
+
+    Args:
+        bundle: what to describe.
+        part: the member that has its evaluations, if there are any.
+    """
     document = {
         "format": bundle_records.FORMAT,
         "format_version": bundle_records.FORMAT_VERSION,
@@ -31,7 +46,15 @@ def encode(bundle: bundle_records.Bundle) -> bytes:
         "aliases": [_alias_out(alias) for alias in bundle.aliases],
         "alias_history": [_move_out(move, "alias") for move in bundle.alias_history],
         "stage_history": [_move_out(move, "stage") for move in bundle.stage_history],
+        "links": [bundle_links.out(link) for link in bundle.links],
+        "left_behind": dict(bundle.left_behind),
     }
+    if part is not None:
+        document[_PART] = {
+            "digest": part.digest,
+            "size_bytes": part.size_bytes,
+            "count": part.count,
+        }
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode()
 
@@ -83,8 +106,8 @@ def _move_out(move: bundle_records.BundledMove, subject: str) -> dict[str, Any]:
     }
 
 
-def decode(raw: bytes) -> bundle_records.Bundle:
-    """The bundle that the index describes.
+def decode(raw: bytes) -> tuple[bundle_records.Bundle, bundle_records.EvaluationsPart | None]:
+    """The bundle that the index describes, and the member that has its evaluations, if any.
 
     Raises:
         BadSource: it is not such an index, of a version that is not known, or contradicts itself.
@@ -92,13 +115,23 @@ def decode(raw: bytes) -> bundle_records.Bundle:
     document = json_entries.parse(raw, "The bundle's index", _BAD)
     if document.text("format") != bundle_records.FORMAT:
         raise document.wrong("format", f"is not {bundle_records.FORMAT!r}")
-    if document.whole("format_version") != bundle_records.FORMAT_VERSION:
+    version = document.whole("format_version")
+    if not bundle_records.OLDEST_VERSION <= version <= bundle_records.FORMAT_VERSION:
         raise document.wrong(
             "format_version",
-            f"is not {bundle_records.FORMAT_VERSION}; a newer modelkeep may read it",
+            f"is not one of {bundle_records.OLDEST_VERSION} to {bundle_records.FORMAT_VERSION};"
+            " a newer modelkeep may read it",
         )
+    bundle = _bundle_in(document, version)
+    _check_whole(bundle, document)
+    return bundle, _part_in(document) if version > bundle_records.OLDEST_VERSION else None
+
+
+def _bundle_in(document: json_entries.Entry, version: int) -> bundle_records.Bundle:
+    """What an index of that version says; what its format does not have is ignored."""
+    has_links = version > bundle_records.OLDEST_VERSION
     model = document.entry("model")
-    bundle = bundle_records.Bundle(
+    return bundle_records.Bundle(
         name=_name(model),
         kind=_kind(model),
         owner=model.text("owner"),
@@ -110,9 +143,31 @@ def decode(raw: bytes) -> bundle_records.Bundle:
         aliases=tuple(_alias_in(entry) for entry in document.entries("aliases")),
         alias_history=_moves_in(document, "alias"),
         stage_history=_moves_in(document, "stage"),
+        links=bundle_links.read(document) if has_links else (),
+        left_behind=left_behind.read(document) if has_links else {},
+        format_version=version,
     )
-    _check_whole(bundle, document)
-    return bundle
+
+
+def _part_in(document: json_entries.Entry) -> bundle_records.EvaluationsPart | None:
+    if _PART not in document.fields:
+        return None
+    entry = document.entry(_PART)
+    part = bundle_records.EvaluationsPart(
+        digest=entry.digest("digest"),
+        size_bytes=entry.whole("size_bytes"),
+        count=entry.whole("count"),
+    )
+    if not 0 < part.count <= bundle_records.MAX_EVALUATIONS:
+        raise entry.wrong(
+            "count", f"is {part.count}; 1 to {bundle_records.MAX_EVALUATIONS} evaluations are read"
+        )
+    if part.size_bytes > bundle_records.MAX_EVALUATIONS_BYTES:
+        raise entry.wrong(
+            "size_bytes",
+            f"is {part.size_bytes}; at most {bundle_records.MAX_EVALUATIONS_BYTES} bytes are read",
+        )
+    return part
 
 
 def _name(model: json_entries.Entry) -> str:
@@ -221,6 +276,7 @@ def _check_whole(bundle: bundle_records.Bundle, document: json_entries.Entry) ->
         raise document.wrong("versions", "has a version twice")
     if not {alias.version for alias in bundle.aliases} <= set(there):
         raise document.wrong("aliases", "points at a version that is not in the bundle")
+    bundle_links.check(bundle, document)
     sizes = bundle.blobs
     for version in bundle.versions:
         for file in version.files:

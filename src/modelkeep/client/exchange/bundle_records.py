@@ -1,15 +1,29 @@
 """What a bundle says: one model, some versions of it, what points at them and ever did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from modelkeep.client import records, specs
+from modelkeep.client import evaluation_records, lineage, records, specs
 
 FORMAT = "modelkeep-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+OLDEST_VERSION = 1
+"""The oldest format that is read: it has neither evaluations nor links."""
 INDEX_NAME = "modelkeep-bundle.json"
 MAX_INDEX_BYTES = 256 * 1024 * 1024
+EVALUATIONS_NAME = "modelkeep-evaluations.jsonl"
+MAX_EVALUATIONS_BYTES = 256 * 1024 * 1024
+MAX_EVALUATIONS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationsPart:
+    """What the index says of the member that has the evaluations."""
+
+    digest: str
+    size_bytes: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +69,11 @@ class BundledMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """All that the index of a bundle says; versions are in the order of their ordinals."""
+    """All that a bundle says; versions are in the order of their ordinals.
+
+    `evaluations` and `links` are in the order in which they were recorded, each correction behind
+    what it corrects. `left_behind` counts what the source has besides, by what it is called.
+    """
 
     name: str
     kind: records.ModelKind
@@ -68,6 +86,10 @@ class Bundle:
     aliases: tuple[BundledAlias, ...]
     alias_history: tuple[BundledMove, ...]
     stage_history: tuple[BundledMove, ...]
+    evaluations: tuple[evaluation_records.Evaluation, ...] = ()
+    links: tuple[lineage.LineageLink, ...] = ()
+    left_behind: Mapping[str, int] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
 
     @property
     def blobs(self) -> dict[str, int]:

@@ -70,10 +70,22 @@ def _next_key(labels: Mapping[str, str]) -> str:
 
 def reason(origin: str, *, actor: str = "", at: datetime | None = None, why: str = "") -> str:
     """Why an import sets an alias or a stage: who did so there, when, and what was given for it."""
+    return cut(_told(f"{origin}{_done('set', actor, at)}", why), MAX_REASON_CHARS)
+
+
+def note(origin: str, *, actor: str = "", at: datetime | None = None, why: str = "") -> str:
+    """What an import notes with an evaluation: which it was there, by whom, when, and its note."""
+    return laid_out(_told(f"{origin}{_done('recorded', actor, at)}", why), MAX_REASON_CHARS)
+
+
+def _done(verb: str, actor: str, at: datetime | None) -> str:
     by = f" by {actor}" if actor else ""
     when = f" at {instant(at)}" if at else ""
-    there = f", set{by}{when}" if by or when else ""
-    return cut(f"{REASON_MARK}{origin}{there}{f': {why}' if why else ''}", MAX_REASON_CHARS)
+    return f", {verb}{by}{when}" if by or when else ""
+
+
+def _told(origin: str, why: str) -> str:
+    return f"{REASON_MARK}{origin}{f': {why}' if why else ''}"
 
 
 def is_by_import(reason_given: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelkeep.client import records, specs, tree
+from modelkeep.client import evaluation_records, lineage, records, specs, tree
 
 DEVELOPMENT = "development"
 STAGING = "staging"
@@ -44,6 +44,38 @@ class IncomingAlias:
     alias: str
     version: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingEvaluation:
+    """An evaluation as it shall be.
+
+    Attributes:
+        version: the semantic version that was measured.
+        said: the evaluation as its registry had it.
+        note: the note that it is recorded with here: which it was there, and what was noted.
+    """
+
+    version: str
+    said: evaluation_records.Evaluation
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingLink:
+    """A link of the lineage as it shall be; `versions` are those of the model that it needs."""
+
+    link: lineage.LineageLink
+    versions: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingRecords:
+    """What is recorded of versions that are there, in the order in which it is to be recorded."""
+
+    evaluations: tuple[IncomingEvaluation, ...] = ()
+    links: tuple[IncomingLink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Bringing a model into a registry: what is there stays, what is missing is pushed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from modelkeep.client import (
@@ -15,13 +15,21 @@ from modelkeep.client import (
     specs,
     workers,
 )
-from modelkeep.client.exchange import checking, incoming, pointing, reports
+from modelkeep.client.exchange import (
+    checking,
+    incoming,
+    linking,
+    pointing,
+    recording,
+    reports,
+)
 
 if TYPE_CHECKING:
     from modelkeep.client.registry import Registry
 
 _FIND_AT_ONCE = 1000
 _UNSIGNED = (errors.Refused, errors.InvalidRequest, errors.LimitReached)
+_NOTHING = incoming.IncomingRecords()
 _CONFLICTS = frozenset(
     {"VERSION_EXISTS", "VERSION_DELETED", "VERSION_PURGED", "VERSION_QUARANTINED"}
 )
@@ -175,16 +183,33 @@ class Landing:
             reports.VersionOutcome(called=called, ref=ref, verdict=verdict, note=note)
         )
 
-    async def finish(self, aliases: Sequence[incoming.IncomingAlias]) -> reports.ImportReport:
-        """Set stages and aliases, compare all with the source, and tell."""
-        if not self._is_dry_run:
-            whole = [version for version in self._landed if self._is_whole(version)]
+    async def finish(
+        self,
+        aliases: Sequence[incoming.IncomingAlias],
+        records: incoming.IncomingRecords = _NOTHING,
+    ) -> reports.ImportReport:
+        """Record what was measured, set stages and aliases, compare all with the source, and tell.
+
+        A dry run only tells.
+        """
+        whole = [version for version in self._landed if self._is_whole(version)]
+        there = {version.version for version in whole}
+        recorder = recording.Recording(self._registry, self._model.ref)
+        if self._is_dry_run:
+            await self._foresee_records(records, there, recorder)
+        else:
+            linker = linking.Linking(self._registry, self._model.ref)
+            # Before versions are moved: gates may ask for what was measured.
+            await recorder.record([one for one in records.evaluations if one.version in there])
+            await linker.add(records.links, there)
             pointing_at = pointing.Pointing(self._registry, self._model.ref)
             await pointing_at.move(whole)
-            await pointing_at.name(aliases, {version.version for version in whole})
-            self.notes += pointing_at.notes
+            await pointing_at.name(aliases, there)
             check = checking.Check(self._registry, self._model, self.tally)
             await check.run(self._landed, aliases)
+            await recorder.compare(records.evaluations, there, self.tally)
+            await linker.compare(records.links, there, self.tally)
+            self.notes += recorder.notes + linker.notes + pointing_at.notes
         return reports.ImportReport(
             origin=self._model.origin,
             is_dry_run=self._is_dry_run,
@@ -195,6 +220,17 @@ class Landing:
             sent_bytes=self._sent_bytes,
             missing_bytes=await self._missing_bytes(),
         )
+
+    async def _foresee_records(
+        self,
+        records: incoming.IncomingRecords,
+        there: Collection[str],
+        recorder: recording.Recording,
+    ) -> None:
+        wanted = [one for one in records.evaluations if one.version in there]
+        missing = await recorder.count_missing(wanted)
+        if missing:
+            self.notes.append(f"Evaluations that would be recorded: {missing} of {len(wanted)}.")
 
     def _is_whole(self, version: incoming.IncomingVersion) -> bool:
         ref = self.ref(version)
