@@ -5,6 +5,7 @@ import random
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from support import services, wire, wire_uploads
 
 import modelkeep
@@ -159,6 +160,26 @@ async def test_bytes_that_rotted_in_the_store_are_never_read_to_their_end(
     found, _ = await wire_uploads.read(stubs, blob_name(content), offset=PART)
     assert found == content[PART:]
     assert entry.object_name not in failure.message
+
+
+async def test_a_stream_tells_why_it_ends_in_its_last_answer_to_who_still_writes(
+    stubs: wire.Stubs, acme: str, content: bytes
+) -> None:
+    upload = await wire_uploads.start(stubs, acme, content)
+    messages = wire_uploads.messages_of(upload.name, content)
+    messages[17].crc32c ^= 1
+    call = stubs.artifact.WriteUpload(iter(messages))  # writes on, whatever comes back
+    answers = []
+    with pytest.raises(grpc.aio.AioRpcError):
+        async for answer in call:
+            answers.append(answer)
+    *before, last = answers
+    told = status_pb2.Status.FromString(last.failure)
+    reason = error_details_pb2.ErrorInfo()
+    assert told.details[0].Unpack(reason)
+    assert (told.code, reason.reason) == (grpc.StatusCode.DATA_LOSS.value[0], "CHUNK_CORRUPT")
+    assert last.persisted_offset == PART
+    assert [answer.failure for answer in before] == [b""] * len(before)
 
 
 async def test_a_damaged_chunk_is_data_loss_and_its_part_is_sent_again(

@@ -10,6 +10,7 @@ from modelkeep.client import errors, tls_failures
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _REQUEST_ID_KEY = "x-request-id"
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 _Detail = TypeVar("_Detail", bound=message.Message)
 
 
@@ -19,16 +20,28 @@ def from_rpc(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
     about_tls = tls_failures.read(failure.details() or "") if code == "UNAVAILABLE" else None
     if about_tls is not None:
         return about_tls
-    status = _status(failure)
+    request_id = _metadata_value(failure, _REQUEST_ID_KEY)
+    return _error_of(code, failure.details(), _status(failure), request_id)
+
+
+def from_status(serialized: bytes) -> errors.RegistryError:
+    """The same for a `google.rpc.Status` that came in a message."""
+    status = _parsed(serialized)
+    return _error_of(_CODES.get(status.code, "UNKNOWN"), status.message, status, "")
+
+
+def _error_of(
+    code: str, told: str | None, status: status_pb2.Status, request_id: str
+) -> errors.RegistryError:
     error_info = _detail(status, error_details_pb2.ErrorInfo())
     retry = _detail(status, error_details_pb2.RetryInfo())
     return errors.BY_CODE.get(code, errors.RegistryError)(
-        failure.details() or f"the server answered {code} without a message",
+        told or f"the server answered {code} without a message",
         code=code,
         reason=error_info.reason,
         metadata=error_info.metadata,
         violations=_violations(status),
-        request_id=_metadata_value(failure, _REQUEST_ID_KEY),
+        request_id=request_id,
         retry_after_s=max(0.0, retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9),
     )
 

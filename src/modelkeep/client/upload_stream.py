@@ -48,7 +48,7 @@ async def send(
         async with asyncio.timeout(stall_s) as limit:
             await _exchange(call, upload_name, content, end, _Watch(ear, limit, stall_s))
     except grpc.aio.AioRpcError as failure:
-        raise _in_our_words(failure) from failure
+        raise _in_our_words(rpc_errors.from_rpc(failure)) from failure
     except TimeoutError as failure:
         raise errors.Unavailable(
             f"The server took no bytes for {stall_s:g} seconds.", reason="STALLED"
@@ -57,8 +57,7 @@ async def send(
         call.cancel()
 
 
-def _in_our_words(failure: grpc.aio.AioRpcError) -> errors.RegistryError:
-    error = rpc_errors.from_rpc(failure)
+def _in_our_words(error: errors.RegistryError) -> errors.RegistryError:
     if isinstance(error, errors.DataLoss):
         # A chunk was damaged on its way: the part is sent again. Wrong content shows later.
         return errors.Unavailable(error.message, reason="CHUNK_DAMAGED", metadata=error.metadata)
@@ -99,7 +98,7 @@ async def _exchange(
     answers = asyncio.create_task(_listen(call, watch))
     try:
         with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            # The call ended while we wrote; the answers say why, as far as gRPC kept it.
+            # The call ended while we wrote; the answers say why.
             await _write(call, upload_name, content, end, watch)
         if not await answers:
             raise errors.Unavailable("The server ended the upload early.", reason="CUT")
@@ -130,5 +129,7 @@ async def _listen(call: "Call", watch: _Watch) -> bool:
     confirmed = False
     while isinstance(answer := await call.read(), pb.WriteUploadResponse):
         watch.durable(answer.persisted_offset)
+        if answer.failure:  # gRPC may lose the status of a call that is still written to
+            raise _in_our_words(rpc_errors.from_status(answer.failure))
         confirmed = confirmed or answer.HasField("upload")
     return confirmed

@@ -6,6 +6,7 @@ from typing import Any
 
 import modelkeep
 from modelkeep.authz import caller as callers
+from modelkeep.domain import errors
 from modelkeep.service import usecases
 from modelkeep.transport import convert_artifacts as crossing
 from modelkeep.transport import (
@@ -80,11 +81,17 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         self, request_iterator: AsyncIterator[Any], context: Any
     ) -> AsyncIterator[pb.WriteUploadResponse]:
         # wire_chunks.WriteMessage, as the interceptor reads them
-        stream = await crossing.stream_from_wire(request_iterator)
-        writing = self._uploads.write(callers.current(), *stream)
-        async with contextlib.aclosing(writing):
-            async for progress in writing:
-                yield crossing.progress_to_wire(progress)
+        answer = pb.WriteUploadResponse()
+        try:
+            stream = await crossing.stream_from_wire(request_iterator)
+            writing = self._uploads.write(callers.current(), *stream)
+            async with contextlib.aclosing(writing):
+                async for progress in writing:
+                    answer = crossing.progress_to_wire(progress)
+                    yield answer
+        except errors.ModelkeepError as error:
+            yield crossing.failure_to_wire(error, answer.persisted_offset)
+            raise
 
     async def CompleteUpload(
         self, request: pb.CompleteUploadRequest, context: Any

@@ -6,6 +6,7 @@ from functools import partial
 from modelkeep.domain import blobs, checks, errors, limits, names, uploads
 from modelkeep.service import changes
 from modelkeep.transport import convert, limiting, wire_chunks
+from modelkeep.transport import errors as wire_errors
 from modelkeep.v1 import artifact_service_pb2 as pb
 
 STATES = {
@@ -149,6 +150,13 @@ def progress_to_wire(progress: uploads.Progress) -> pb.WriteUploadResponse:
     return pb.WriteUploadResponse(
         persisted_offset=progress.persisted_offset,
         upload=upload_to_wire(progress.upload) if progress.upload else None,
+    )
+
+
+def failure_to_wire(error: errors.ModelkeepError, persisted_offset: int) -> pb.WriteUploadResponse:
+    """The last answer to a stream that fails; what was durable stays so."""
+    return pb.WriteUploadResponse(
+        persisted_offset=persisted_offset, failure=wire_errors.details_of(error)
     )
 
 

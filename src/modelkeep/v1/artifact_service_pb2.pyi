@@ -611,8 +611,14 @@ class WriteUploadResponse(_message.Message):
 
     PERSISTED_OFFSET_FIELD_NUMBER: _builtins.int
     UPLOAD_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
     persisted_offset: _builtins.int
     """Bytes of this stream below this offset are durable."""
+    failure: _builtins.bytes
+    """Why the stream ends right after this answer, if it ends with an error: the serialized
+    google.rpc.Status that `grpc-status-details-bin` has as well. A client that is still writing
+    when a stream ends may be told no more of the status than that the call is over.
+    """
     @_builtins.property
     def upload(self) -> Global___Upload:
         """The upload; set in answer to `state_lookup` and to `finish_stream`."""
@@ -622,10 +628,11 @@ class WriteUploadResponse(_message.Message):
         *,
         persisted_offset: _builtins.int = ...,
         upload: Global___Upload | None = ...,
+        failure: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["upload", b"upload"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["persisted_offset", b"persisted_offset", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "persisted_offset", b"persisted_offset", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
