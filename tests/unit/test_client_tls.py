@@ -147,8 +147,8 @@ async def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, ca:
 
 async def test_the_common_name_is_no_name(tmp_path: Path, ca: Path) -> None:
     other = [x509.DNSName("elsewhere.example")]
-    async with serving(tmp_path, AUTHORITY.issue(other, common_name="localhost")) as server:
-        found = await failure(f"https://localhost:{server.port}", ca_file=ca)
+    async with serving(tmp_path, AUTHORITY.issue(other, common_name="127.0.0.1")) as server:
+        found = await failure(f"https://127.0.0.1:{server.port}", ca_file=ca)
     assert found.reason == "CERTIFICATE_WRONG_NAME"
 
 
