@@ -7,7 +7,7 @@ from rich import markup, text
 from rich import table as rich_table
 
 from modelkeep import client
-from modelkeep.cli import grid, safe_text, units
+from modelkeep.cli import grid, references, safe_text, units
 
 _STYLES = {
     client.Verdict.IMPORTED: "green",
@@ -64,7 +64,7 @@ def _versions(outcomes: Iterable[client.VersionOutcome]) -> rich_table.Table:
             text.Text(safe_text.printable(one.called)),
             text.Text(one.ref or "-"),
             text.Text(one.verdict.value, _STYLES.get(one.verdict, "")),
-            text.Text(safe_text.printable(one.note)),
+            text.Text(_printable(one.note)),
         ]
         for one in outcomes
     ]
@@ -100,4 +100,8 @@ def _notes(notes: Iterable[str]) -> list[str]:
 
 
 def _plain(words: str) -> str:
-    return markup.escape(safe_text.printable(words))
+    return markup.escape(_printable(words))
+
+
+def _printable(words: str) -> str:
+    return safe_text.printable(references.shown_in(words))

@@ -1,23 +1,16 @@
 """Failures in words for a person, and the exit code of each."""
 
-import re
 from typing import IO, Any
 
 import click
 
 from modelkeep import client
-from modelkeep.cli import safe_text, settings
+from modelkeep.cli import references, safe_text, settings
 
 USAGE = 2
 NOT_FOUND = 3
 REFUSED = 4
 INTERRUPTED = 130
-_ID = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
-_NAME = re.compile(
-    rf"namespaces/({_ID})(?:/models/({_ID})(?:/versions/([0-9A-Za-z.+-]*[0-9A-Za-z]))?)?"
-    # Not the beginning of a longer name, an upload's for example.
-    r"(?![\w/])"
-)
 
 
 class Failure(click.ClickException):
@@ -91,8 +84,8 @@ def _sentence(error: client.RegistryError, endpoint: str) -> str:
             " it is as new as this client."
         )
     if error.reason == "GATES_FAILED":
-        return as_references(_listed(error))
-    return _ended(as_references(error.message))
+        return references.shown_in(_listed(error))
+    return _ended(references.shown_in(error.message))
 
 
 def _listed(error: client.RegistryError) -> str:
@@ -102,17 +95,6 @@ def _listed(error: client.RegistryError) -> str:
     if not sentences or head == error.message:
         return _ended(error.message)
     return "\n".join([head, *(f"  - {_ended(sentence)}" for sentence in sentences)])
-
-
-def as_references(sentence: str) -> str:
-    """A sentence of the server with the references that people write for resource names."""
-    return _NAME.sub(_as_reference, sentence)
-
-
-def _as_reference(found: re.Match[str]) -> str:
-    """`acme/voice@1.2.0` for a resource name: what people write is what they should read."""
-    namespace, model, version = found.groups()
-    return "".join((namespace, f"/{model}" if model else "", f"@{version}" if version else ""))
 
 
 def _never_answered(error: client.RegistryError) -> bool:

@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from modelkeep import client
-from modelkeep.cli import failures, output, picking, progress, session, settings, signature_tables
+from modelkeep.cli import (
+    failures,
+    output,
+    picking,
+    progress,
+    references,
+    session,
+    settings,
+    signature_tables,
+)
 
 
 def by_server(chosen: settings.Settings, ref: str, form: str) -> None:
@@ -20,7 +29,7 @@ def by_server(chosen: settings.Settings, ref: str, form: str) -> None:
     document = {"ok": verdict.is_trusted, **output.plain(verdict)}
     output.emit(document, form, lambda: signature_tables.verdict(verdict))
     if not verdict.is_trusted:
-        failures.report(failures.as_references(verdict.sentence))
+        failures.report(references.shown_in(verdict.sentence))
         raise click.exceptions.Exit(1)
 
 

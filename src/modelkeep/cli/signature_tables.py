@@ -7,7 +7,7 @@ from rich import table as rich_table
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import failures, grid, safe_text, tables, units
+from modelkeep.cli import grid, references, safe_text, tables, units
 
 _SHOWN_HINT = 16
 
@@ -88,7 +88,7 @@ def _revoked(one: client.TrustedSigner) -> text.Text:
 
 def verdict(found: client.SignatureVerdict) -> rich_console.RenderableType:
     """All signatures, and what they come to."""
-    said = [text.Text(failures.as_references(found.sentence), "bold")] if found.is_trusted else []
+    said = [text.Text(references.shown_in(found.sentence), "bold")] if found.is_trusted else []
     drawn = [signatures(found.signatures)] if found.signatures else []
     return rich_console.Group(*drawn, *said)
 
