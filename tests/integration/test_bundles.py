@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import services, signing
+from support import bundling, services, signing
 
-from modelkeep import app, client
+from modelkeep import client
 from modelkeep import config as configuration
 from modelkeep.local import postgres as embedded
 
@@ -27,42 +26,12 @@ INDEX = "modelkeep-bundle.json"
 LARGE_BYTES = 17 * 1024 * 1024 + 3
 
 
-@dataclass(frozen=True)
-class Two:
-    """A registry with a model, and an empty one."""
-
-    source: client.Registry
-    target: client.Registry
-    target_endpoint: str
-
-
 @pytest.fixture
 async def two(
-    config: configuration.Config,
-    postgres: embedded.Postgres,
-    s3: services.S3,
-    _template: str,
-) -> AsyncIterator[Two]:
-    async with services.database(postgres, _template) as url:
-        with services.bucket(s3) as bucket:
-            other = configuration.Config(
-                database_url=url,
-                s3_endpoint=s3.endpoint,
-                s3_access_key=s3.access_key,
-                s3_secret_key=s3.secret_key,
-                s3_bucket=bucket,
-                s3_secure=False,
-                listen="127.0.0.1:0",
-                anonymous_role="admin",
-                log_format="console",
-            )
-            async with (
-                app.running(config) as here,
-                app.running(other) as there,
-                client.connect(here) as source,
-                client.connect(there) as target,
-            ):
-                yield Two(source, target, there)
+    config: configuration.Config, postgres: embedded.Postgres, s3: services.S3, _template: str
+) -> AsyncIterator[bundling.Two]:
+    async with bundling.two_registries(config, postgres, s3, _template) as both:
+        yield both
 
 
 def said(number: int) -> client.Draft:
@@ -98,7 +67,7 @@ MODEL_NAME = "namespaces/acme/models/voice"
 
 
 @pytest.fixture
-async def folder(two: Two, tmp_path: Path) -> Path:
+async def folder(two: bundling.Two, tmp_path: Path) -> Path:
     """What is pushed as three versions, the first of them in production."""
     root = tmp_path / "model"
     (root / "sub").mkdir(parents=True)
@@ -127,7 +96,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 async def test_a_model_goes_to_another_registry_without_loss(
-    two: Two, folder: Path, tmp_path: Path
+    two: bundling.Two, folder: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "bundle.tar"
     exported = await two.source.export_bundle(MODEL, bundle)
@@ -148,7 +117,7 @@ async def test_a_model_goes_to_another_registry_without_loss(
     assert contents(tmp_path / "copy") == contents(folder)
 
 
-async def assert_same(two: Two, *versions: str) -> None:
+async def assert_same(two: bundling.Two, *versions: str) -> None:
     for version in versions:
         ref = f"{MODEL}@{version}"
         there, here = await two.source.get_version(ref), await two.target.get_version(ref)
@@ -165,7 +134,7 @@ async def assert_same(two: Two, *versions: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-async def test_times_users_and_history_are_kept_as_facts(two: Two, tmp_path: Path) -> None:
+async def test_times_users_and_history_are_kept_as_facts(two: bundling.Two, tmp_path: Path) -> None:
     await two.source.export_bundle(MODEL, tmp_path / "b.tar")
     await two.target.import_bundle(tmp_path / "b.tar")
     original = await two.source.get_version(f"{MODEL}@1.0.0")
@@ -192,7 +161,9 @@ async def test_times_users_and_history_are_kept_as_facts(two: Two, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("folder")
-async def test_a_bundle_is_a_plain_tar_and_always_the_same(two: Two, tmp_path: Path) -> None:
+async def test_a_bundle_is_a_plain_tar_and_always_the_same(
+    two: bundling.Two, tmp_path: Path
+) -> None:
     first, second = tmp_path / "first.tar", tmp_path / "second.tar"
     await two.source.export_bundle(MODEL, first)
     await two.source.export_bundle(MODEL, second)
@@ -209,7 +180,9 @@ async def test_a_bundle_is_a_plain_tar_and_always_the_same(two: Two, tmp_path: P
 
 
 @pytest.mark.usefixtures("folder")
-async def test_a_second_run_sends_nothing_and_moves_nothing(two: Two, tmp_path: Path) -> None:
+async def test_a_second_run_sends_nothing_and_moves_nothing(
+    two: bundling.Two, tmp_path: Path
+) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
     await two.target.import_bundle(bundle)
@@ -224,7 +197,7 @@ async def test_a_second_run_sends_nothing_and_moves_nothing(two: Two, tmp_path: 
 
 
 async def test_what_was_deleted_here_is_not_brought_back(
-    two: Two, folder: Path, tmp_path: Path
+    two: bundling.Two, folder: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
@@ -241,7 +214,9 @@ async def test_what_was_deleted_here_is_not_brought_back(
 
 
 @pytest.mark.usefixtures("folder")
-async def test_what_is_quarantined_here_is_compared_and_told(two: Two, tmp_path: Path) -> None:
+async def test_what_is_quarantined_here_is_compared_and_told(
+    two: bundling.Two, tmp_path: Path
+) -> None:
     (tmp_path / "bad.bin").write_bytes(pickle.dumps(os.system))
     await two.source.push(tmp_path / "bad.bin", "acme/bad@1.0.0")
     await two.source.set_stage("acme/bad@1.0.0", "staging", reason="tried")
@@ -272,7 +247,7 @@ class Unplugging(client.Progress):
 
 
 @pytest.mark.usefixtures("folder")
-async def test_an_import_that_was_cut_goes_on(two: Two, tmp_path: Path) -> None:
+async def test_an_import_that_was_cut_goes_on(two: bundling.Two, tmp_path: Path) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
     with pytest.raises(Unplugged):
@@ -283,14 +258,14 @@ async def test_an_import_that_was_cut_goes_on(two: Two, tmp_path: Path) -> None:
     await assert_same(two, "1.0.0", "2.0.0", "3.0.0-rc.1")
 
 
-async def test_an_export_that_fails_leaves_no_file(two: Two, tmp_path: Path) -> None:
+async def test_an_export_that_fails_leaves_no_file(two: bundling.Two, tmp_path: Path) -> None:
     with pytest.raises(client.NotFound):
         await two.source.export_bundle("acme/absent", tmp_path / "b.tar")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - a test may block
 
 
 @pytest.mark.usefixtures("folder")
-async def test_what_people_decided_since_stays(two: Two, tmp_path: Path) -> None:
+async def test_what_people_decided_since_stays(two: bundling.Two, tmp_path: Path) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
     await two.target.import_bundle(bundle)
@@ -310,7 +285,7 @@ async def test_what_people_decided_since_stays(two: Two, tmp_path: Path) -> None
 
 
 async def test_a_version_with_other_content_is_a_conflict(
-    two: Two, folder: Path, tmp_path: Path
+    two: bundling.Two, folder: Path, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
@@ -329,7 +304,7 @@ async def test_a_version_with_other_content_is_a_conflict(
 
 
 @pytest.mark.usefixtures("folder")
-async def test_into_another_model_takes_the_base_along(two: Two, tmp_path: Path) -> None:
+async def test_into_another_model_takes_the_base_along(two: bundling.Two, tmp_path: Path) -> None:
     await two.source.export_bundle(MODEL, tmp_path / "b.tar")
     report = await two.target.import_bundle(tmp_path / "b.tar", into="other/speech")
     assert report.is_ok
@@ -347,7 +322,7 @@ async def test_into_another_model_takes_the_base_along(two: Two, tmp_path: Path)
     assert any("base" in note for note in alone.notes)
 
 
-async def test_a_prompt_goes_over_as_well(two: Two, tmp_path: Path) -> None:
+async def test_a_prompt_goes_over_as_well(two: bundling.Two, tmp_path: Path) -> None:
     spec = client.PromptSpec(
         provider="acme",
         hosted_model="m-1",
@@ -366,7 +341,7 @@ async def test_a_prompt_goes_over_as_well(two: Two, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 async def test_signatures_go_along_and_count_by_what_is_trusted_there(
-    two: Two, tmp_path: Path
+    two: bundling.Two, tmp_path: Path
 ) -> None:
     ref, keys = f"{MODEL}@1.0.0", [signing.private_key(kind) for kind in ("p256", "ed25519")]
     made = [await two.source.sign_version(ref, signing.pem(key)) for key in keys]
@@ -391,7 +366,7 @@ async def test_signatures_go_along_and_count_by_what_is_trusted_there(
 
 @pytest.mark.usefixtures("folder")
 async def test_a_signature_that_does_not_fit_is_told_and_the_rest_is_imported(
-    two: Two, tmp_path: Path
+    two: bundling.Two, tmp_path: Path
 ) -> None:
     ref, key = f"{MODEL}@1.0.0", signing.private_key()
     await two.source.sign_version(ref, signing.pem(key))
@@ -425,7 +400,7 @@ def rewritten(bundle: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 
 @pytest.mark.usefixtures("folder")
-async def test_a_dry_run_writes_nothing(two: Two, tmp_path: Path) -> None:
+async def test_a_dry_run_writes_nothing(two: bundling.Two, tmp_path: Path) -> None:
     await two.source.export_bundle(MODEL, tmp_path / "b.tar")
     report = await two.target.import_bundle(tmp_path / "b.tar", is_dry_run=True)
     assert report.is_ok
@@ -489,7 +464,7 @@ def huge_index(raw: bytes) -> bytes:
 )
 @pytest.mark.usefixtures("folder")
 async def test_a_spoilt_bundle_is_refused_whole(
-    two: Two, tmp_path: Path, spoil: Callable[[bytes], bytes], named: str
+    two: bundling.Two, tmp_path: Path, spoil: Callable[[bytes], bytes], named: str
 ) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
@@ -500,7 +475,7 @@ async def test_a_spoilt_bundle_is_refused_whole(
 
 
 @pytest.mark.usefixtures("folder")
-async def test_the_command_line_tells_and_exits_by_it(two: Two, tmp_path: Path) -> None:
+async def test_the_command_line_tells_and_exits_by_it(two: bundling.Two, tmp_path: Path) -> None:
     bundle = tmp_path / "b.tar"
     await two.source.export_bundle(MODEL, bundle)
     code, out, _ = await run(two.target_endpoint, "import", str(bundle), "-o", "json")

@@ -1,21 +1,17 @@
 """The format of bundles alone: what is written is read back the same, and nothing else is read."""
 
-import dataclasses
-import hashlib
-import os
 import tarfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 import hypothesis
 import pytest
 from hypothesis import strategies
+from support import bundling
 
 from modelkeep import client
 from modelkeep.client import manifest
-from modelkeep.client.exchange import bundle_file, bundle_index, bundle_records, bundle_tar, facts
+from modelkeep.client.exchange import bundle_file, bundle_index, bundle_tar, facts
 
-CONTENTS = (b"", b"one", os.urandom(1500))
 TEXT = strategies.text(strategies.characters(exclude_categories=("Cs", "Cc")), max_size=20)
 SCALARS = strategies.one_of(
     strategies.booleans(),
@@ -23,65 +19,6 @@ SCALARS = strategies.one_of(
     strategies.floats(allow_nan=False, allow_infinity=False),
     TEXT,
 )
-MOMENT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-def bundle(draft: client.Draft | None = None) -> bundle_records.Bundle:
-    files = tuple(
-        client.File(
-            path=f"sub/{number}.bin",
-            digest=f"sha256:{hashlib.sha256(content).hexdigest()}",
-            size_bytes=len(content),
-        )
-        for number, content in enumerate(CONTENTS)
-    )
-    version = bundle_records.BundledVersion(
-        version="1.0.0-rc.1",
-        ordinal=3,
-        stage="production",
-        manifest_digest=manifest.digest(files),
-        draft=draft or client.Draft(),
-        files=files,
-        creator="ann",
-        create_client="cli",
-        created_at=MOMENT,
-        finalized_at=None,
-    )
-    move = bundle_records.BundledMove(
-        subject="champion",
-        version="1.0.0-rc.1",
-        actor="bob",
-        reason="why\nso",
-        begun_at=MOMENT,
-        ended_at=None,
-    )
-    return bundle_records.Bundle(
-        name="acme/voice",
-        kind=client.ModelKind.MODEL,
-        owner="",
-        description="d",
-        labels={"a": "b"},
-        creator="ann",
-        created_at=MOMENT,
-        versions=(version,),
-        aliases=(),
-        alias_history=(move,),
-        stage_history=(dataclasses.replace(move, subject="production"),),
-    )
-
-
-def written(told: bundle_records.Bundle) -> bytes:
-    index = bundle_index.encode(told)
-    parts = [(bundle_records.INDEX_NAME, index)]
-    by_digest = {f"sha256:{hashlib.sha256(content).hexdigest()}": content for content in CONTENTS}
-    parts += [(bundle_records.blob_name(digest), by_digest[digest]) for digest in told.blobs]
-    raw = b"".join(
-        bundle_tar.header(name, len(content))
-        + content
-        + bytes(bundle_tar.padded(len(content)) - len(content))
-        for name, content in parts
-    )
-    return raw + bundle_tar.ending(len(raw))
 
 
 @hypothesis.given(
@@ -94,7 +31,7 @@ def written(told: bundle_records.Bundle) -> bytes:
 def test_an_index_is_read_as_it_was_written(
     parameters: dict[str, bool | int | float | str], metrics: dict[str, float], words: str
 ) -> None:
-    told = bundle(
+    told = bundling.one_version(
         client.Draft(
             spec=client.ModelSpec(framework=words, parameters=parameters),
             metrics=metrics,
@@ -116,22 +53,24 @@ def test_an_index_is_read_as_it_was_written(
 
 def test_a_bundle_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "b.tar"
-    path.write_bytes(written(bundle()))
+    path.write_bytes(bundling.written(bundling.one_version()))
     found = bundle_file.read(path)
-    assert found.bundle == bundle()
-    for content, file in zip(CONTENTS, bundle().versions[0].files, strict=True):
+    assert found.bundle == bundling.one_version()
+    for content, file in zip(
+        bundling.CONTENTS, bundling.one_version().versions[0].files, strict=True
+    ):
         placed = found.blobs[file.digest]
         assert path.read_bytes()[placed.start :][: placed.size_bytes] == content
 
 
 def test_gnu_tar_and_python_write_what_is_read(tmp_path: Path) -> None:
     path = tmp_path / "b.tar"
-    path.write_bytes(written(bundle()))
+    path.write_bytes(bundling.written(bundling.one_version()))
     again = tmp_path / "again.tar"
     with tarfile.open(path) as old, tarfile.open(again, "w", format=tarfile.GNU_FORMAT) as new:
         for member in old.getmembers():
             new.addfile(member, old.extractfile(member))
-    assert bundle_file.read(again).bundle == bundle()
+    assert bundle_file.read(again).bundle == bundling.one_version()
     with tarfile.open(path) as old, tarfile.open(again, "w", format=tarfile.PAX_FORMAT) as new:
         for member in old.getmembers():
             member.mtime = 0.5
@@ -144,7 +83,7 @@ def test_gnu_tar_and_python_write_what_is_read(tmp_path: Path) -> None:
 def test_a_changed_byte_is_never_an_accident(
     at: int, byte: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    raw = written(bundle())
+    raw = bundling.written(bundling.one_version())
     path = tmp_path_factory.getbasetemp() / "changed.tar"
     path.write_bytes(raw[:at] + byte + raw[at + len(byte) :])
     try:
@@ -157,7 +96,7 @@ def test_a_changed_byte_is_never_an_accident(
 
 @hypothesis.given(cut=strategies.integers(0, 30_000))
 def test_a_cut_bundle_is_refused(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    raw = written(bundle())
+    raw = bundling.written(bundling.one_version())
     hypothesis.assume(cut < len(raw.rstrip(b"\0")))
     path = tmp_path_factory.getbasetemp() / "cut.tar"
     path.write_bytes(raw[:cut])

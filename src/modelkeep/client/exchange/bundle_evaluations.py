@@ -17,6 +17,7 @@ _MAX_METRICS = 1000
 _MAX_FIGURE = 1e100
 _SHOWN_CHARS = 300
 _NAME = re.compile(r"(namespaces/[^/]+/models/[^/]+/versions/[^/]+)/evaluations/[0-9a-f]{16}")
+_FIGURES = ("value", "standard_error", "ci_low", "ci_high", "ci_level")
 _DERIVED = ("superseded_by", "metric_count")
 
 
@@ -150,14 +151,24 @@ def _parsed(where: str, entry: json_entries.Entry) -> pb.Evaluation:
     for key in _DERIVED:
         if key in entry.fields:
             raise entry.wrong(key, "is not to be said: it follows from the others")
-    if len(entry.entries("metrics")) > _MAX_METRICS:
+    metrics = entry.entries("metrics")
+    if len(metrics) > _MAX_METRICS:
         raise entry.wrong("metrics", f"has more than {_MAX_METRICS} entries")
+    for metric in metrics:
+        for field in _FIGURES:  # NaN is no JSON, but Python reads it
+            _check_figure(metric, field)
     wire = pb.Evaluation()
     try:
         json_format.ParseDict(entry.fields, wire)
     except (json_format.ParseError, ValueError, RecursionError) as bad:
         raise bundle_tar.bad(f"{where} is not what one may say: {_shown(bad)}") from bad
     return wire
+
+
+def _check_figure(metric: json_entries.Entry, field: str) -> None:
+    figure = metric.fields.get(field)
+    if isinstance(figure, float) and not math.isfinite(figure):
+        raise metric.wrong(field, f"is {figure}, which is not a figure to keep")
 
 
 def _check_run(wire: pb.Evaluation) -> None:
@@ -187,15 +198,13 @@ def _check_metrics(wire: pb.Evaluation) -> None:
         )
         for field, figure in _figures(metric):
             fine = math.isfinite(figure) and abs(figure) <= _MAX_FIGURE
-            _require(fine, f"has {figure} in {at}.{field}, which is not a figure to keep")
+            _require(fine, f"has {figure} as {at}.{field}, which is not a figure to keep")
 
 
 def _figures(metric: pb.EvaluationMetric) -> Iterator[tuple[str, float]]:
-    for field in ("value", "ci_level"):
+    """All of them; 0 where one is not set."""
+    for field in _FIGURES:
         yield field, getattr(metric, field)
-    for field in ("standard_error", "ci_low", "ci_high"):
-        if metric.HasField(field):  # type: ignore[arg-type]  # the stubs want each name written out
-            yield field, getattr(metric, field)
 
 
 def _require(fine: bool, wrong: str) -> None:

@@ -1,6 +1,6 @@
 """Bringing a model into a registry: what is there stays, what is missing is pushed."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelkeep.client import (
@@ -18,9 +18,8 @@ from modelkeep.client import (
 from modelkeep.client.exchange import (
     checking,
     incoming,
-    linking,
+    keeping,
     pointing,
-    recording,
     reports,
 )
 
@@ -194,22 +193,19 @@ class Landing:
         """
         whole = [version for version in self._landed if self._is_whole(version)]
         there = {version.version for version in whole}
-        recorder = recording.Recording(self._registry, self._model.ref)
+        kept = keeping.Keeping(self._registry, self._model.ref, records, there)
         if self._is_dry_run:
-            await self._foresee_records(records, there, recorder)
+            self.notes += await kept.foresee()
         else:
-            linker = linking.Linking(self._registry, self._model.ref)
             # Before versions are moved: gates may ask for what was measured.
-            await recorder.record([one for one in records.evaluations if one.version in there])
-            await linker.add(records.links, there)
+            await kept.bring()
             pointing_at = pointing.Pointing(self._registry, self._model.ref)
             await pointing_at.move(whole)
             await pointing_at.name(aliases, there)
             check = checking.Check(self._registry, self._model, self.tally)
             await check.run(self._landed, aliases)
-            await recorder.compare(records.evaluations, there, self.tally)
-            await linker.compare(records.links, there, self.tally)
-            self.notes += recorder.notes + linker.notes + pointing_at.notes
+            await kept.compare(self.tally)
+            self.notes += kept.notes + pointing_at.notes
         return reports.ImportReport(
             origin=self._model.origin,
             is_dry_run=self._is_dry_run,
@@ -220,17 +216,6 @@ class Landing:
             sent_bytes=self._sent_bytes,
             missing_bytes=await self._missing_bytes(),
         )
-
-    async def _foresee_records(
-        self,
-        records: incoming.IncomingRecords,
-        there: Collection[str],
-        recorder: recording.Recording,
-    ) -> None:
-        wanted = [one for one in records.evaluations if one.version in there]
-        missing = await recorder.count_missing(wanted)
-        if missing:
-            self.notes.append(f"Evaluations that would be recorded: {missing} of {len(wanted)}.")
 
     def _is_whole(self, version: incoming.IncomingVersion) -> bool:
         ref = self.ref(version)

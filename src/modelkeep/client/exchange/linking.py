@@ -1,5 +1,6 @@
 """Links of the lineage that somebody added: read, brought to another registry and compared."""
 
+import contextlib
 import dataclasses
 from collections.abc import Collection, Hashable, Iterable
 from typing import TYPE_CHECKING
@@ -56,12 +57,22 @@ class Linking:
             shown = f"{one.link.source} \N{RIGHTWARDS ARROW} {one.link.target}"
             self.notes.append(f"The link {shown} was not added: {refused.message.rstrip('.')}.")
 
+    async def count_missing(
+        self, links: Iterable[incoming.IncomingLink], there: Collection[str]
+    ) -> int:
+        """How many would be added."""
+        wanted = [one for one in links if set(one.versions) <= set(there)]
+        known = await self._present(wanted)
+        return sum(identity(one.link) not in known for one in wanted)
+
     async def _present(self, links: Iterable[incoming.IncomingLink]) -> set[Hashable]:
+        """What is linked to the versions of these links, sealed or added."""
         versions = sorted({version for one in links for version in one.versions})
         found: set[Hashable] = set()
         for version in versions:
-            answer = await self._registry.lineage(f"{self._model}@{version}", depth=1)
-            found.update(map(identity, answer.links))
+            with contextlib.suppress(errors.NotFound):  # in a dry run nothing is there yet
+                answer = await self._registry.lineage(f"{self._model}@{version}", depth=1)
+                found.update(map(identity, answer.links))
         return found
 
     async def compare(
