@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import functools
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -30,6 +30,7 @@ from modelkeep.service import (
     event_compacting,
     event_feeds,
     moving,
+    resealing,
     settling,
     tokens,
     usecases,
@@ -65,6 +66,17 @@ async def make_admin(database_url: str, principal: str, *, break_glass: bool) ->
         db = await database.Database.open(database_url, 1)
         try:
             return await bootstrapping.make_admin(db, principal, break_glass=break_glass)
+        finally:
+            await db.close()
+
+
+async def reseal_webhooks(database_url: str, keys: Sequence[bytes]) -> resealing.Resealed:
+    """Encrypt the secrets of all webhooks with the first key; raises `config.CannotServe`."""
+    with _plainly():
+        await migrations.require_current(database_url)
+        db = await database.Database.open(database_url, 1)
+        try:
+            return await resealing.reseal(db, sealing.Sealer(keys))
         finally:
             await db.close()
 

@@ -28,6 +28,7 @@ CLIENT_KEYS = frozenset(
 """Keys that the client reads; the server allows them to be set."""
 TEST_PREFIX = "MODELKEEP_TEST_"
 _DATABASE_KEY = "MODELKEEP_DATABASE_URL"
+_KEYS_OF_SECRETS = "MODELKEEP_SECRET_KEY"
 DEFAULT_LISTEN = "127.0.0.1:7420"
 
 
@@ -228,6 +229,16 @@ def database_url(environ: Mapping[str, str]) -> str:
     if _DATABASE_KEY not in environ:
         raise ConfigError(f"not set: {_DATABASE_KEY}")
     return environ[_DATABASE_KEY]
+
+
+def keys_of_secrets(environ: Mapping[str, str]) -> SecretKeys:
+    """The keys that secrets are kept with, the one that encrypts first; raises `ConfigError`."""
+    if _KEYS_OF_SECRETS not in environ:
+        raise ConfigError(f"not set: {_KEYS_OF_SECRETS}")
+    try:
+        return SecretKeys(_secret_keys(environ[_KEYS_OF_SECRETS]))
+    except ValueError as error:
+        raise ConfigError(f"{_KEYS_OF_SECRETS} is not shown: {error}") from None
 
 
 def without_database(environ: Mapping[str, str]) -> Config:

@@ -25,6 +25,7 @@ LISTED = {
     ("service/namespaces.py", "LIST_NAMESPACES"),
     ("service/reaping.py", "REAP"),
     ("service/repacking.py", "REPACK"),
+    ("service/resealing.py", "RESEAL"),
     ("service/scrub.py", "SCRUB"),
     ("service/verification.py", "VERIFY_UPLOADS"),
     ("service/versions.py", "FIND_DEPENDENT"),

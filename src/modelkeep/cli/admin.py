@@ -1,4 +1,4 @@
-"""`modelkeep admin init`."""
+"""`modelkeep admin ...`."""
 
 import asyncio
 import os
@@ -6,12 +6,12 @@ import os
 import click
 
 from modelkeep import config
-from modelkeep.cli import extras
+from modelkeep.cli import extras, failures, output, units
 
 
 @click.group()
 def admin() -> None:
-    """Make the first administrator, by the database alone."""
+    """Make the first administrator and change keys, by the database alone."""
 
 
 @admin.command("init")
@@ -37,3 +37,30 @@ def init(who: str, break_glass: bool) -> None:
         "`modelkeep login` takes it.",
         err=True,
     )
+
+
+@admin.command("reseal-webhooks")
+@output.option
+def reseal_webhooks(form: str) -> None:
+    """Encrypt all webhooks' secrets anew with the first key of MODELKEEP_SECRET_KEY.
+
+    Speaks to the Postgres of MODELKEEP_DATABASE_URL, beside running servers or without one, and may
+    be interrupted and run again. Afterwards the other keys can go. The exit code is 1 if there are
+    secrets that none of the keys opens.
+    """
+    with extras.plain_failures():
+        database_url = config.database_url(os.environ)
+        keys = config.keys_of_secrets(os.environ)
+        from modelkeep import app  # noqa: PLC0415 - an extra
+
+        done = asyncio.run(app.reseal_webhooks(database_url, keys))
+    unreadable = [f"{name.namespace}/{name.webhook}" for name in done.unreadable]
+    document = {"webhooks": done.webhooks, "resealed": done.changed, "unreadable": unreadable}
+    said = f"{done.changed} of {units.count(done.webhooks, 'webhook')} sealed with the new key"
+    output.emit(document, form, lambda: said)
+    if unreadable:
+        failures.report(
+            f"None of the keys opens the secrets of {', '.join(unreadable)}. Add theirs to"
+            " MODELKEEP_SECRET_KEY and run this again, or rotate these secrets."
+        )
+        raise click.exceptions.Exit(1)

@@ -122,7 +122,7 @@ SECTIONS = {
         "serve": lazy.Verb(f"{_HERE}.server:serve", "Run the server on your Postgres and S3."),
         "migrate": lazy.Verb(f"{_HERE}.server:migrate", "Apply database migrations."),
         "admin": lazy.Verb(
-            f"{_HERE}.admin:admin", "Make the first administrator, by the database alone."
+            f"{_HERE}.admin:admin", "Make the first administrator; change the key of secrets."
         ),
         "doctor": lazy.Verb(f"{_HERE}.doctor:doctor", "Check the S3 store a server is to use."),
     },

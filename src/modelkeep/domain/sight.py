@@ -22,6 +22,7 @@ class Work(enum.Enum):
     FOLLOW_EVENTS = "one poller reads for the watchers of all namespaces"
     COMPACT_EVENTS = "old events go, whoever's they are"
     DELIVER = "webhooks of all namespaces are delivered from one line"
+    RESEAL = "a new key is to encrypt the secrets of all webhooks"
     REAP = "what nobody comes back for is found by its age, and objects by their keys"
     REPACK = "packs are found by their keys, and moved as a whole"
     SCRUB = "blobs are read again by their age"

@@ -42,14 +42,31 @@ class Sealer:
         Nothing of the secret is in the error.
         """
         self.require_key()
-        nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for cipher in self._ciphers:
-            try:
-                return cipher.decrypt(nonce, ciphertext, purpose.encode()).decode()
-            except exceptions.InvalidTag:
-                continue
+            secret = _opened(cipher, purpose, sealed)
+            if secret is not None:
+                return secret
         raise errors.FailedPrecondition(
             "the secret was kept with a key that the server no longer has: add the key to "
             "MODELKEEP_SECRET_KEY, or rotate the secret",
             reason="SECRET_KEY_UNKNOWN",
         )
+
+    def reseal(self, purpose: str, sealed: bytes) -> bytes:
+        """The same secret encrypted with the first key; as it is, if that is so already.
+
+        Raises `errors.FailedPrecondition` if no key opens it.
+        """
+        self.require_key()
+        if _opened(self._ciphers[0], purpose, sealed) is not None:
+            return sealed
+        return self.seal(purpose, self.unseal(purpose, sealed))
+
+
+def _opened(cipher: aead.AESGCM, purpose: str, sealed: bytes) -> str | None:
+    """The secret, or None if it was encrypted with another key or for another purpose."""
+    nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+    try:
+        return cipher.decrypt(nonce, ciphertext, purpose.encode()).decode()
+    except exceptions.InvalidTag:
+        return None
