@@ -12,7 +12,7 @@ import pytest
 from bench import scale_data
 from support import services
 
-from modelkeep.domain import filter_typing, filters, pages, sight
+from modelkeep.domain import filter_typing, filters, pages, refs, sight
 from modelkeep.local import postgres as embedded
 from modelkeep.storage import database, resolving, search, search_leads, search_sql, versions
 from modelkeep.transport import filter_text
@@ -110,6 +110,41 @@ async def test_a_search_goes_by_its_index(
     assert sorted_rows(plan) <= search_leads.FEW
 
 
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        ("", "version_in_model"),
+        ("size desc", "version_by_size_in_model"),
+        ("metrics.accuracy desc", "version_metric_in_model"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "stage = development"])
+async def test_a_search_among_models_reads_a_page_of_each_at_most(
+    filled: database.Database, text: str, order: str, index: str
+) -> None:
+    """However many versions the namespace has, and they have."""
+    among = search_sql.Scope(1, among=(1, 6))
+    with sight.only("n1"):
+        async with filled.transaction() as connection:
+            plan = await plan_of(connection, text, order, among)
+    assert scanned(plan) == set()
+    assert index in indexes(plan), indexes(plan)
+    assert plan["Actual Rows"] == 51
+    assert sorted_rows(plan) <= 600  # of a small model, if that is cheaper
+    assert next(rows_read(plan)) <= 4000
+
+
+async def test_a_search_among_one_model_is_one_within_it(filled: database.Database) -> None:
+    wanted = filters.Search(filters.EVERYTHING, filter_typing.order("size", in_model=False))
+    first = pages.PageRequest(50)
+    with sight.only("n1"):
+        async with filled.transaction() as connection:
+            within = await search.statement_of(connection, IN_MODEL, wanted, first)
+            one = search_sql.Scope(1, among=(1,))
+            among = await search.statement_of(connection, one, wanted, first)
+    assert (within[0], within[1].values) == (among[0], among[1].values)
+
+
 @pytest.mark.parametrize("order", ["", "create_time desc", "metrics.accuracy desc", "size"])
 async def test_a_late_page_reads_no_more_than_the_first(
     filled: database.Database, order: str
@@ -156,6 +191,12 @@ READS = {
     "ResolveVersion by range": (resolving.BY_RANGE, "version_newest"),
     "ResolveVersion by digest": (resolving.BY_DIGEST, "version_by_manifest"),
     "ResolveVersion by ordinal": (resolving.BY_NUMBER, "version_ordinal_unique"),
+    "many by version": (resolving.MANY[refs.ByVersion], "version_semver_unique"),
+    "many by range": (resolving.MANY[refs.ByRange], "version_newest"),
+    "many by alias": (resolving.MANY[refs.ByAlias], "alias_assignment_one_open"),
+    "many by stage": (resolving.MANY[refs.ByStage], "stage_assignment_history"),
+    "many by digest": (resolving.MANY[refs.ByDigest], "version_by_manifest"),
+    "many by ordinal": (resolving.MANY[refs.ByOrdinal], "version_ordinal_unique"),
 }
 
 
@@ -180,6 +221,9 @@ LOOK_UPS = {
     "latest of all": (resolving.BY_RANGE, ("n1", "model-0", "", "~", True)),
     "stage of many": (resolving.BY_STAGE, ("n1", "model-0", "development")),
     "alias": (resolving.BY_ALIAS, ("n1", "model-0", "champion")),
+    "many latest": (resolving.MANY[refs.ByRange], (["n1"], ["model-0"], [""], ["~"], [False])),
+    "many stages": (resolving.MANY[refs.ByStage], (["n1"], ["model-0"], ["development"])),
+    "many aliases": (resolving.MANY[refs.ByAlias], (["n1"], ["model-0"], ["champion"])),
 }
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import grants, policy
-from modelkeep.domain import access, errors, names, stages
+from modelkeep.domain import access, errors, names, sight, stages
 
 Action, Role, Grant, Place = policy.Action, access.Role, access.Grant, grants.Place
 ACCESS = Path(__file__).parents[2] / "docs" / "access.md"
@@ -144,6 +144,53 @@ def test_lists_show_exactly_what_may_be_read(
     models = policy.readable_models(who, namespace)
     readable = policy.allows(who, Action.READ_MODEL, Place(namespace, model))
     assert readable == (models is None or model in models)
+
+
+LISTED = st.sampled_from(
+    [
+        Action.READ_VERSION,
+        Action.READ_EVENTS,
+        Action.READ_DEPLOYMENT,
+        Action.READ_TRANSITION,
+        Action.READ_COMPLIANCE,
+        Action.READ_LINEAGE,
+    ]
+)
+
+
+@given(MANY, MANY, LISTED, IDS, IDS)
+def test_a_list_of_a_namespace_covers_exactly_the_models_that_were_given(
+    held: tuple[Grant, ...], scopes: tuple[Grant, ...], action: Action, namespace: str, model: str
+) -> None:
+    who = caller(held, scopes)
+    parent = names.NamespaceName(namespace)
+    sight.begin()
+    only: frozenset[str] | None = frozenset()
+    raised: errors.ModelkeepError | None = None
+    try:
+        only = policy.require_some(who, action, parent)
+    except errors.ModelkeepError as error:
+        raised = error
+    if raised is not None:
+        plain = refusal(who, action, parent)
+        assert plain is not None
+        assert (type(raised), raised.message) == (type(plain), plain.message)
+        assert not policy.allows(who, action, Place(namespace, model))
+        assert sight.current() == sight.NOTHING
+        return
+    assert sight.current().namespaces == {namespace}
+    assert (only is None) == policy.allows(who, action, Place(namespace))
+    allowed = policy.allows(who, action, Place(namespace, model))
+    assert allowed == (only is None or model in only)
+
+
+def test_a_list_of_a_model_takes_a_role_there() -> None:
+    model = names.ModelName("acme", "voice")
+    one = caller((Grant(Role.READER, "acme", "voice"),))
+    assert policy.require_some(one, Action.READ_VERSION, model) is None
+    other = caller((Grant(Role.READER, "acme", "x"),))
+    with pytest.raises(errors.PermissionDenied):
+        policy.require_some(other, Action.READ_VERSION, model)
 
 
 @given(MANY, QUESTIONS)

@@ -63,6 +63,31 @@ def test_what_is_about_no_model_fits_no_pattern_of_models() -> None:
     assert not every.fits("upload.started", "namespaces/acme/uploads/0")
 
 
+MINE = {"namespaces/acme/models/voice", "namespaces/acme/models/old-voice"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "shown"),
+    [
+        ("namespaces/acme/models/voice", True),
+        ("namespaces/acme/models/voice/versions/1.0.0/transitions/0", True),
+        ("namespaces/acme/models/old-voice/aliases/best", True),
+        ("namespaces/acme/models/voice-2", False),
+        ("namespaces/acme/models/voic", False),
+        ("namespaces/other/models/voice", False),
+        ("namespaces/acme/webhooks/voice", False),
+        ("namespaces/acme", False),
+        ("x/namespaces/acme/models/voice", False),
+        ("\nnamespaces/acme/models/voice", False),
+        ("", False),
+    ],
+)
+def test_what_is_about_models_is_in_them(resource: str, shown: bool) -> None:
+    assert subscriptions.is_about_one_of(MINE, "alias.set", resource) == shown
+    assert not subscriptions.is_about_one_of(MINE, "lineage.added", resource)
+    assert not subscriptions.is_about_one_of(set(), "alias.set", resource)
+
+
 @pytest.mark.parametrize("bad", ["", "Stage.set", "stage set", "x" * 65, "a\n"])
 def test_what_is_no_pattern_is_refused(bad: str) -> None:
     with pytest.raises(errors.InvalidArgument, match=r"actions\[0\]"):

@@ -22,6 +22,11 @@ from modelkeep.v1 import registry_service_pb2 as pb
 
 GOLDEN = Path(__file__).with_name("matrix.golden.txt")
 CALLERS = {role.value: (callers.Grant(role),) for role in callers.Role} | {"nobody": ()}
+CALLERS |= {
+    f"model-{role}": (callers.Grant(role, "none", "none"),)
+    for role in (callers.Role.READER, callers.Role.ADMIN)
+}
+"""Who has a role on the one model that the requests name is refused what concerns its namespace."""
 VERSION = "namespaces/none/models/none/versions/1.0.0"
 MODEL = "namespaces/none/models/none"
 ALIAS = f"{MODEL}/aliases/none"

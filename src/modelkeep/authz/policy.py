@@ -232,6 +232,25 @@ def require(
     raise errors.Hidden(f"{resource} does not exist", denied, resource=resource)
 
 
+def require_some(caller: Caller, action: Action, parent: names.Resource) -> frozenset[str] | None:
+    """Raise unless the action is allowed there, or on some of a namespace's models.
+
+    For what lists things of models, and is asked of their namespace. What is raised is what
+    `require` raises.
+
+    Returns:
+        ids of the models that are to be shown; None for everything that is there.
+    """
+    place = grants.place_of(parent)
+    if not place.model:
+        only = models_with(caller, action, place.namespace)
+        if only:
+            sight.admit(place.namespace)
+            return only
+    require(caller, action, parent)
+    return None
+
+
 def allows(
     caller: Caller, action: Action, place: grants.Place, *, stage: str = "", alias: str = ""
 ) -> bool:
@@ -256,14 +275,19 @@ def readable_namespaces(caller: Caller) -> frozenset[str] | None:
 
 def readable_models(caller: Caller, namespace: str) -> frozenset[str] | None:
     """Ids of the models of a namespace that a list may show; None for all."""
+    return models_with(caller, Action.READ_MODEL, namespace)
 
-    def may_read(model: str) -> bool:
-        return allows(caller, Action.READ_MODEL, grants.Place(namespace, model))
 
-    if may_read(_NO_ID):
+def models_with(caller: Caller, action: Action, namespace: str) -> frozenset[str] | None:
+    """Ids of the models of a namespace on which the caller is allowed the action; None for all."""
+
+    def may(model: str) -> bool:
+        return allows(caller, action, grants.Place(namespace, model))
+
+    if may(_NO_ID):
         return None
     named = {grant.model for grant in (*caller.grants, *caller.scopes)} - {ANY}
-    return frozenset(model for model in named if may_read(model))
+    return frozenset(model for model in named if may(model))
 
 
 def roles_that_may(action: Action) -> list[Role]:

@@ -1,6 +1,7 @@
 """Which events somebody wants to hear of, and how far they have heard."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelkeep.domain import checks, globs, limits
@@ -8,6 +9,7 @@ from modelkeep.domain import checks, globs, limits
 _ACTION = re.compile(r"[a-z_.*]{1,64}")
 _MODEL = re.compile(r"[a-z0-9._*-]{1,128}")
 _OF_MODEL = re.compile(r"namespaces/[^/]+/models/([^/]+)")
+_OWNER = re.compile(r"^[^/]*/[^/]*/[^/]*/[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class EventFilter:
             and (not self.models or _model_fits(self.models, resource))
             and (not self.resource or f"{resource}/".startswith(f"{self.resource}/"))
         )
+
+
+def is_about_one_of(models: Collection[str], action: str, resource: str) -> bool:
+    """Whether an event is for those who were given no more than some models, by resource names.
+
+    A record of where something comes from is not: it names versions of other models.
+    `event_log.READ_OF_MODELS` has the same rule.
+    """
+    owner = _OWNER.match(resource)
+    return owner is not None and owner[0] in models and not action.startswith("lineage.")
 
 
 @dataclass(frozen=True, slots=True)

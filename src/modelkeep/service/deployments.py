@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import functools
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from modelkeep.authz import caller as callers
@@ -82,13 +83,13 @@ class Deployments:
         wanted: deployments.Filter,
         page: pages.PageRequest,
     ) -> pages.Page[deployments.Deployment]:
-        """A page of a namespace's or a model's deployments, the last recorded first.
+        """A page of a namespace's or a model's deployments that may be read, the last first.
 
         Raises `errors.NotFound` (namespace, model, environment).
         """
-        policy.require(caller, policy.Action.READ_DEPLOYMENT, parent)
+        only = policy.require_some(caller, policy.Action.READ_DEPLOYMENT, parent)
         async with self._db.connection() as connection:
-            within = await _within(connection, parent, wanted.environment)
+            within = await _within(connection, parent, wanted.environment, only)
             return await rows.list_page(connection, within, wanted, page)
 
     async def history(
@@ -113,7 +114,10 @@ class Deployments:
 
 
 async def _within(
-    connection: database.Connection, parent: names.NamespaceName | names.ModelName, environment: str
+    connection: database.Connection,
+    parent: names.NamespaceName | names.ModelName,
+    environment: str,
+    only: Collection[str] | None = None,
 ) -> rows.Within:
     environment_id = None
     if environment:
@@ -123,7 +127,8 @@ async def _within(
         model = await model_rows.get(connection, parent)
         return rows.Within(model.namespace_id, model.model_id, environment_id)
     namespace_id = await namespace_rows.get_id(connection, parent.namespace)
-    return rows.Within(namespace_id, None, environment_id)
+    among = await model_rows.find_ids(connection, namespace_id, only)
+    return rows.Within(namespace_id, None, environment_id, among)
 
 
 async def _record(draft: deployments.Draft, change: changes.Change) -> Recorded:

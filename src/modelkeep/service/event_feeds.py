@@ -129,8 +129,14 @@ class Feeds:
 
     async def read(self, namespace_id: int, sequence: int) -> Sequence[events.Record]:
         """The next events from the table; only so many watchers read it at the same time."""
-        async with self._reading, self._db.connection() as connection:
+        async with self.reading() as connection:
             return await event_log.read_after(connection, namespace_id, sequence)
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[database.Connection]:
+        """A connection to read the table by, when it is a watcher's turn."""
+        async with self._reading, self._db.connection() as connection:
+            yield connection
 
     async def run(self) -> None:
         """Poll until cancelled; while the database is away, `failing` is true."""

@@ -1,6 +1,7 @@
 """Use case of finding versions by what they are."""
 
 import contextlib
+from collections.abc import Collection
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
@@ -32,15 +33,15 @@ class Searching:
         wanted: filters.Search,
         page: pages.PageRequest,
     ) -> pages.Page[versions.Version]:
-        """A page of the versions within a namespace or a model that fit.
+        """A page of the versions within a namespace or a model that fit and may be read.
 
         They have no content but the metrics asked for, and no card. Raises `errors.NotFound`
         (parent) and `errors.DeadlineExceeded` (no index narrows the search).
         """
-        policy.require(caller, policy.Action.READ_VERSION, parent)
+        only = policy.require_some(caller, policy.Action.READ_VERSION, parent)
         _admit_named(caller, wanted.condition)
         async with self._db.transaction() as connection:
-            scope = await _scope(connection, parent)
+            scope = await _scope(connection, parent, only)
             await search.settle(connection, self._timeout_s)
             return await search.list_page(connection, scope, wanted, page)
 
@@ -55,9 +56,13 @@ def _admit_named(caller: callers.Caller, condition: filters.Condition) -> None:
 
 
 async def _scope(
-    connection: database.Connection, parent: names.NamespaceName | names.ModelName
+    connection: database.Connection,
+    parent: names.NamespaceName | names.ModelName,
+    only: Collection[str] | None,
 ) -> search_sql.Scope:
     if isinstance(parent, names.ModelName):
         model = await model_rows.get(connection, parent)
         return search_sql.Scope(model.namespace_id, model.model_id)
-    return search_sql.Scope(await namespace_rows.get_id(connection, parent.namespace))
+    namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+    among = await model_rows.find_ids(connection, namespace_id, only)
+    return search_sql.Scope(namespace_id, among=among)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import secrets
+from collections.abc import Collection
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
@@ -59,9 +60,9 @@ class Transitions:
         page: pages.PageRequest,
     ) -> pages.Page[transitions.Transition]:
         """A page of transitions without their gates, the last first; raises `errors.NotFound`."""
-        policy.require(caller, policy.Action.READ_TRANSITION, parent)
+        only = policy.require_some(caller, policy.Action.READ_TRANSITION, parent)
         async with self._db.connection() as connection:
-            within = await _within(connection, parent)
+            within = await _within(connection, parent, only)
             found = await rows.list_page(connection, within, wanted, page)
             stored = [one for _, one in found.entries]
             made = await transition_states.list_current(connection, stored)
@@ -87,14 +88,19 @@ async def read(connection: database.Connection, stored: rows.Stored) -> transiti
     return dataclasses.replace(now, report=report)
 
 
-async def _within(connection: database.Connection, parent: Parent) -> rows.Within:
+async def _within(
+    connection: database.Connection, parent: Parent, only: Collection[str] | None
+) -> rows.Within:
     if isinstance(parent, names.VersionName):
         version = await version_rows.get(connection, parent)
         return rows.Within(version.namespace_id, version.model_id, version.version_id)
     if isinstance(parent, names.ModelName):
         model = await model_rows.get(connection, parent)
         return rows.Within(model.namespace_id, model.model_id)
-    return rows.Within(await namespace_rows.get_id(connection, parent.namespace))
+    namespace_id = await namespace_rows.get_id(connection, parent.namespace)
+    return rows.Within(
+        namespace_id, among=await model_rows.find_ids(connection, namespace_id, only)
+    )
 
 
 async def _request(

@@ -2,16 +2,32 @@
 
 import random
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.domain import errors, events, names, pages, subscriptions
-from modelkeep.service import event_feeds
+from modelkeep.service import covered_events, event_feeds
 from modelkeep.storage import database, event_log
 
 _AT_ONCE = 100
 _LOOKED_AT = 20 * event_log.READ_EVENTS
 """Events that one page of a list looks at, at most; few may fit the filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A namespace's log, and what of it is wanted; `covered` if only some models' events are."""
+
+    parent: names.NamespaceName
+    span: event_log.Span
+    wanted: subscriptions.EventFilter
+    covered: covered_events.Covered | None
+
+    async def fitting(self, records: Sequence[events.Record]) -> list[events.Record]:
+        """Those of the log's next events that are to be sent."""
+        shown = records if self.covered is None else await self.covered.shown(records)
+        return [one for one in shown if self.wanted.fits(one.action, one.resource)]
 
 
 class Watching:
@@ -39,28 +55,30 @@ class Watching:
     ) -> AsyncGenerator[events.Record | subscriptions.Checkpoint, None]:
         """A namespace's events behind a sequence (None: from now on), without end.
 
+        Who was given some models only is sent what is about these; sequences stay the namespace's.
         Raises `errors.NotFound`, `errors.OutOfRange` if some are gone or the sequence lies ahead,
         and `errors.Unavailable` when the server drains or its database is away.
         """
-        policy.require(caller, policy.Action.READ_EVENTS, parent)
-        span = await self._span(parent)
-        position = span.last if after is None else after
-        _require_within(parent, span, position)
-        async with self._feeds.joined(span) as feed:
-            yield subscriptions.Checkpoint(position, span.oldest)
+        only = policy.require_some(caller, policy.Action.READ_EVENTS, parent)
+        log = await self._follow(parent, wanted, only)
+        position = told = log.span.last if after is None else after
+        _require_within(parent, log.span, position)
+        async with self._feeds.joined(log.span) as feed:
+            yield subscriptions.Checkpoint(position, log.span.oldest)
             while True:
                 self._require_open()
                 if position >= feed.last:
                     if not await feed.changed(self._patience_s()):
                         yield subscriptions.Checkpoint(position, feed.oldest)
+                        told = position
                     continue
-                records = await self._next(span, feed, parent, position)
-                fitting = [one for one in records if wanted.fits(one.action, one.resource)]
-                for record in fitting:
+                records, position = await self._next(log, feed, position)
+                for record in await log.fitting(records):
                     yield record
-                position = records[-1].sequence
-                if not fitting and len(records) >= _AT_ONCE:
+                    told = record.sequence
+                if position - told >= _AT_ONCE:
                     yield subscriptions.Checkpoint(position, feed.oldest)
+                    told = position
 
     async def list(
         self,
@@ -72,38 +90,61 @@ class Watching:
     ) -> pages.Page[events.Record]:
         """A page of a namespace's events behind a sequence (None: from the oldest there is).
 
-        Raises `errors.NotFound`, and `errors.OutOfRange` if some are gone.
+        Who was given some models only is shown what is about these. Raises `errors.NotFound`, and
+        `errors.OutOfRange` if some are gone.
         """
-        policy.require(caller, policy.Action.READ_EVENTS, parent)
-        span = await self._span(parent)
+        only = policy.require_some(caller, policy.Action.READ_EVENTS, parent)
+        log = await self._follow(parent, wanted, only)
+        last = log.span.last
         position = int(page.after) if page.after else after
-        position = span.compacted if position is None else position
-        _require_within(parent, span, position)
-        found: list[tuple[str, events.Record]] = []
-        stop = min(span.last, position + _LOOKED_AT)
-        while position < stop and len(found) < page.size:
-            for record in await self._read(span, parent, position):
-                position = record.sequence
-                if wanted.fits(record.action, record.resource):
-                    found.append((str(position), record))
-                if len(found) == page.size:
-                    break
-        return pages.Page(found, more=position < span.last, reached=str(position))
+        position = log.span.compacted if position is None else position
+        _require_within(parent, log.span, position)
+        found: list[events.Record] = []
+        looked_at, stop = 0, min(last, position + covered_events.LOOKED_AT)
+        while position < stop and looked_at < _LOOKED_AT and len(found) < page.size:
+            records, position = await self._read(log, stop, position)
+            looked_at += len(records)
+            found += await log.fitting(records)
+        if len(found) > page.size:
+            del found[page.size :]
+            position = found[-1].sequence
+        entries = [(str(record.sequence), record) for record in found]
+        return pages.Page(entries, more=position < last, reached=str(position))
+
+    async def _follow(
+        self,
+        parent: names.NamespaceName,
+        wanted: subscriptions.EventFilter,
+        only: frozenset[str] | None,
+    ) -> _Followed:
+        span = await self._span(parent)
+        covered = None
+        if only is not None:
+            covered = covered_events.Covered(self._feeds, parent, span.namespace_id, only)
+            await covered.begin()
+        return _Followed(parent, span, wanted, covered)
 
     async def _next(
-        self, span: event_log.Span, feed: event_feeds.Feed, parent: names.NamespaceName, after: int
-    ) -> Sequence[events.Record]:
-        return feed.after(after, _AT_ONCE) or await self._read(span, parent, after)
+        self, log: _Followed, feed: event_feeds.Feed, after: int
+    ) -> tuple[Sequence[events.Record], int]:
+        records = feed.after(after, _AT_ONCE)
+        return (
+            (records, records[-1].sequence) if records else await self._read(log, feed.last, after)
+        )
 
     async def _read(
-        self, span: event_log.Span, parent: names.NamespaceName, after: int
-    ) -> Sequence[events.Record]:
-        """The next events, of which there are some, from the table."""
-        records = await self._feeds.read(span.namespace_id, after)
+        self, log: _Followed, last: int, after: int
+    ) -> tuple[Sequence[events.Record], int]:
+        """The next events from the table, and how far that went, which is further than before."""
+        if log.covered is not None:
+            found = await log.covered.read(last, after)
+            _require_within(log.parent, await self._span(log.parent), after)  # nothing was missed
+            return found
+        records = await self._feeds.read(log.span.namespace_id, after)
         if not records or records[0].sequence != after + 1:
-            _require_within(parent, await self._span(parent), after)
+            _require_within(log.parent, await self._span(log.parent), after)
             raise errors.Unavailable("the event log cannot be read now; go on where you were")
-        return records
+        return records, records[-1].sequence
 
     async def _span(self, parent: names.NamespaceName) -> event_log.Span:
         async with self._db.connection() as connection:

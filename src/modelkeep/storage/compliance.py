@@ -41,8 +41,8 @@ _NODE = """(SELECT node_id FROM lineage_node l WHERE l.namespace_id = v.namespac
     AND l.key = sha256(convert_to('version' || E'\\n' || v.version_id, 'UTF8')))"""
 
 
-def _page(scope: str) -> str:
-    """The statement for a scope: a condition on `o.namespace_id`."""
+def _page(scope: str, among: str = "") -> str:
+    """The statement for a scope: a condition on `o.namespace_id`, and one on the versions `v`."""
     return f"""
 WITH standing AS (
     SELECT o.version_id, o.stage, o.assignment_id FROM stage_assignment_to_search o
@@ -82,7 +82,8 @@ WITH standing AS (
     LEFT JOIN LATERAL (SELECT true AS some, bool_or(f.kind = 'dataset') AS datasets
         FROM lineage_edge c JOIN lineage_node f ON f.node_id = c.source_id
         WHERE c.target_id = {_NODE}) g ON g.datasets IS NOT NULL
-    WHERE m.deleted_at IS NULL AND v.state IN ('ready', 'quarantined') AND v.finalized_at <= $1
+    WHERE m.deleted_at IS NULL AND v.state IN ('ready', 'quarantined')
+    AND v.finalized_at <= $1{among}
 ), dated AS (
     SELECT *, {_COUNTED} AS missing,
         coalesce(evaluated_at + days * interval '24 hours', finalized_at) AS due_at
@@ -108,7 +109,9 @@ SELECT t.*, p.* FROM (
 ) t LEFT JOIN page p ON true ORDER BY p.rank"""
 
 
-IN_NAMESPACE = _page("o.namespace_id = (SELECT namespace_id FROM namespace WHERE name = $14)")
+_NAMED = "o.namespace_id = (SELECT namespace_id FROM namespace WHERE name = $14)"
+IN_NAMESPACE = _page(_NAMED)
+IN_MODELS = _page(_NAMED, "\n    AND v.model_id = ANY ($15::bigint[])")
 EVERYWHERE = _page("true")
 
 
@@ -123,8 +126,17 @@ async def report(
     question: compliance.Question,
     as_of: datetime.datetime,
     page: pages.PageRequest,
+    among: tuple[int, ...] | None = None,
 ) -> compliance.Report:
-    """A page of the report as of an instant; `page.after` is the key of the entry before it."""
+    """A page of the report as of an instant; `page.after` is the key of the entry before it.
+
+    Args:
+        connection: of the pool.
+        question: what is asked.
+        as_of: the instant.
+        page: which page.
+        among: ids of the models of the namespace that are looked at; None for all.
+    """
     after = json.loads(page.after) if page.after else [None] * len(_ORDER.split(","))
     arguments = [
         as_of,
@@ -136,8 +148,10 @@ async def report(
     ]
     if question.namespace is None:
         rows = await connection.fetch(EVERYWHERE, *arguments)
-    else:
+    elif among is None:
         rows = await connection.fetch(IN_NAMESPACE, *arguments, question.namespace.namespace)
+    else:
+        rows = await connection.fetch(IN_MODELS, *arguments, question.namespace.namespace, among)
     totals = compliance.Totals(*(rows[0][column] for column in _TOTALS))
     entries = [
         (compliance.key_of(as_of, _key(row)), _entry(row, question.per_week, as_of))

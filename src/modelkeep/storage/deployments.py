@@ -60,6 +60,7 @@ OR d.model_id = $4) AND ($5::bigint IS NULL OR d.environment_id = $5)
 AND ($6 = '' OR v.version = $6) AND (NOT $7 OR d.ended_at IS NULL)
 AND ($8::text IS NULL OR d.outcome = $8) AND ($9 = '' OR d.actor = $9)
 ORDER BY d.deployment_id DESC LIMIT $3"""
+LIST_SOME = LIST.replace("OR d.model_id = $4)", "OR d.model_id = $4) AND d.model_id = ANY ($10)")
 LIST_HISTORY = f"""
 {_SELECT} WHERE d.model_id = $1 AND ($2::bigint IS NULL OR d.environment_id = $2)
 AND ($3::timestamptz IS NULL OR (d.started_at <= $3 AND (d.ended_at > $3 OR d.ended_at IS NULL)))
@@ -93,6 +94,7 @@ class Within:
     namespace_id: int
     model_id: int | None
     environment_id: int | None
+    among: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +209,7 @@ async def list_page(
     page: pages.PageRequest,
 ) -> pages.Page[deployments.Deployment]:
     """A page of deployments, the last recorded first."""
-    rows = await connection.fetch(
-        LIST,
+    asked = (
         within.namespace_id,
         int(page.after or _BEYOND_LAST),
         page.size + 1,
@@ -219,6 +220,10 @@ async def list_page(
         wanted.outcome,
         wanted.deployer,
     )
+    if within.among is None:
+        rows = await connection.fetch(LIST, *asked)
+    else:
+        rows = await connection.fetch(LIST_SOME, *asked, within.among)
     return _page(rows, page)
 
 

@@ -1,6 +1,6 @@
 """The event log as it is read: by watchers, by lists, by webhooks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from modelkeep.domain import errors, events, names
@@ -24,6 +24,13 @@ summed AS (
     SELECT *, sum(length(coalesce(before, '')) + length(after)) OVER (ORDER BY seq) AS total
     FROM next)
 SELECT * FROM summed WHERE total <= $4 OR seq = (SELECT min(seq) FROM next) ORDER BY seq"""
+# For who was given models and not the namespace; the rule of `subscriptions.is_about_one_of`.
+READ_OF_MODELS = READ_AFTER.replace(
+    "seq > $2",
+    """seq > $2 AND seq <= $5
+    AND substring(resource from '^[^/]*/[^/]*/[^/]*/[^/]*') = ANY ($6::text[])
+    AND NOT starts_with(action, 'lineage.')""",
+)
 LIST_HEADERS = """
 SELECT seq, action, resource FROM event_log
 WHERE namespace_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"""
@@ -66,6 +73,22 @@ async def read_after(
 ) -> Sequence[events.Record]:
     """The next events of a namespace in order, as many as are good to hold at once."""
     rows = await connection.fetch(READ_AFTER, namespace_id, sequence, READ_EVENTS, READ_CHARS)
+    return [record_from_row(row) for row in rows]
+
+
+async def read_of_models(
+    connection: database.Connection, span: Span, sequence: int, models: Collection[str]
+) -> Sequence[events.Record]:
+    """The next events within a span that are about one of these models, by resource names."""
+    rows = await connection.fetch(
+        READ_OF_MODELS,
+        span.namespace_id,
+        sequence,
+        READ_EVENTS,
+        READ_CHARS,
+        span.last,
+        list(models),
+    )
     return [record_from_row(row) for row in rows]
 
 

@@ -13,6 +13,8 @@ JOIN model_name k ON k.namespace_id = o.namespace_id AND k.name = asked.model
 JOIN model m ON m.model_id = k.model_id
 JOIN namespace n ON n.namespace_id = m.namespace_id
 WHERE (n.name, m.name) <> (asked.namespace, asked.model)"""
+# A name that a model had is no other's, so what happened under it happened to this model.
+LIST_ALL = "SELECT name FROM model_name WHERE model_id = ANY ($1::bigint[])"
 TAKE = """
 INSERT INTO model_name AS k (namespace_id, name, model_id) VALUES ($1, $2, $3)
 ON CONFLICT (namespace_id, name) DO UPDATE SET since = now() WHERE k.model_id = excluded.model_id
@@ -34,6 +36,12 @@ async def find_moved(
         )
         for row in rows
     }
+
+
+async def list_all(connection: database.Connection, model_ids: Collection[int]) -> frozenset[str]:
+    """All names that these models have and had."""
+    rows = await connection.fetch(LIST_ALL, list(model_ids))
+    return frozenset(row["name"] for row in rows)
 
 
 async def today(connection: database.Connection, name: names.VersionName) -> names.VersionName:

@@ -44,6 +44,8 @@ SELECT {_COLUMNS} FROM {_FROM}
 WHERE m.namespace_id = $1 AND m.name = ANY ($5::text[]) AND m.name > $2
 AND ($4 OR m.deleted_at IS NULL) ORDER BY m.name LIMIT $3"""
 
+FIND_IDS = "SELECT model_id FROM model WHERE namespace_id = $1 AND name = ANY ($2::text[])"
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -151,6 +153,16 @@ async def list_page(
     else:
         rows = await connection.fetch(LIST_SOME, *asked, list(only))
     return pages.page_of([(row["name"], model_from_row(row)) for row in rows], page.size)
+
+
+async def find_ids(
+    connection: database.Connection, namespace_id: int, only: Collection[str] | None
+) -> tuple[int, ...] | None:
+    """Row ids of those of the models that are there; None, which stands for all, stays None."""
+    if only is None:
+        return None
+    rows = await connection.fetch(FIND_IDS, namespace_id, list(only))
+    return tuple(sorted(row["model_id"] for row in rows))
 
 
 def model_from_row(row: database.Row) -> models.Model:

@@ -1,5 +1,6 @@
 """Searches versions: a page by an order, each as far as the next, whatever its number."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,6 +99,8 @@ async def list_page(
 
 _WALK: Final = -1
 _NOTHING: Final = -2
+_MERGED: Final = 64
+"""So many models are walked one by one; beyond, planning that would cost more than it saves."""
 
 
 async def _choose(
@@ -221,21 +224,49 @@ def _statement(
 ) -> str:
     """Ids first, by the narrowest way; then what is shown of these few."""
     way = "DESC" if query.search.order.descending else "ASC"
-    by = [key.expression, _VERSION_ID] if key.expression != _VERSION_ID else [_VERSION_ID]
-    if key.expression == "o.value":
-        by[1] = "o.version_id"
-    where = "\nAND ".join([*conditions, *_fitting(query, key, arguments)])
+    hits = [_hit(part, key, conditions, limit, arguments) for part in _parts(query)]
+    hit = hits[0]
+    if len(hits) > 1:
+        each = "\nUNION ALL ".join(f"({one})" for one in hits)
+        hit = f"""
+SELECT h.version_id, h.key FROM ({each}) h
+ORDER BY h.key {way}, h.version_id {way} LIMIT {limit:d}"""
     figures = arguments.add(query.search.shown_metrics)
     return f"""
-WITH hit AS MATERIALIZED (
-SELECT v.version_id, {key.expression} AS key FROM {_tables(query, key, arguments)}
-WHERE {where}
-ORDER BY {", ".join(f"{part} {way}" for part in by)} LIMIT {limit:d})
+WITH hit AS MATERIALIZED ({hit})
 SELECT {version_rows.HEAD}, hit.key::text AS key, (
 SELECT json_object_agg(f.name, f.value) FROM version_metric f
 WHERE f.version_id = v.version_id AND f.source = 'reported' AND f.name = ANY({figures})) AS figures
 FROM hit JOIN {version_rows.FROM} ON v.version_id = hit.version_id
 ORDER BY hit.key {way}, hit.version_id {way}"""
+
+
+def _parts(query: _Query) -> list[_Query]:
+    """What is walked: each of some models by itself, for a page at most, so that plans fit it."""
+    among = query.scope.among
+    if query.lead != _WALK or not among or len(among) > _MERGED:
+        return [query]
+    scopes = (search_sql.Scope(query.scope.namespace_id, model_id) for model_id in among)
+    return [dataclasses.replace(query, scope=scope) for scope in scopes]
+
+
+def _hit(
+    query: _Query,
+    key: _Key,
+    conditions: list[str],
+    limit: int,
+    arguments: search_sql.Arguments,
+) -> str:
+    """Ids of a page of what fits, in order."""
+    way = "DESC" if query.search.order.descending else "ASC"
+    by = [key.expression, _VERSION_ID] if key.expression != _VERSION_ID else [_VERSION_ID]
+    if key.expression == "o.value":
+        by[1] = "o.version_id"
+    where = "\nAND ".join([*conditions, *_fitting(query, key, arguments)])
+    return f"""
+SELECT v.version_id, {key.expression} AS key FROM {_tables(query, key, arguments)}
+WHERE {where}
+ORDER BY {", ".join(f"{part} {way}" for part in by)} LIMIT {limit:d}"""
 
 
 def _tables(query: _Query, key: _Key, arguments: search_sql.Arguments) -> str:

@@ -35,7 +35,8 @@ def find(search: filters.Search, scope: search_sql.Scope) -> list[Lead]:
         if getattr(part, "subject", None) != search.order.subject
         and (lead := _lead(part, scope)) is not None
     ]
-    return [*found, _whole_model(scope)] if found and scope.model_id is not None else found
+    narrow = scope.model_id is not None or scope.among is not None
+    return [*found, _whole_model(scope)] if found and narrow else found
 
 
 def _whole_model(scope: search_sql.Scope) -> Lead:

@@ -75,18 +75,22 @@ _TYPES: tuple[tuple[type, str], ...] = (
     (decimal.Decimal, "numeric"),
     (datetime.datetime, "timestamptz"),
     (list, "text[]"),
+    (tuple, "bigint[]"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where is searched: a namespace, or one model in it."""
+    """Where is searched: a namespace, one model in it, or some models of it and no others."""
 
     namespace_id: int
     model_id: int | None = None
+    among: tuple[int, ...] | None = None
 
     def of(self, table: str, arguments: Arguments) -> str:
         """That a row of a table with both ids is within."""
+        if self.among is not None:
+            return f"{table}.model_id = ANY({arguments.add(self.among)})"
         if self.model_id is None:
             return f"{table}.namespace_id = {arguments.add(self.namespace_id)}"
         return f"{table}.model_id = {arguments.add(self.model_id)}"

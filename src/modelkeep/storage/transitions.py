@@ -42,6 +42,7 @@ WHERE t.transition_id < $1 AND t.namespace_id = $2 AND ($3::bigint IS NULL OR t.
 AND ($4::bigint IS NULL OR t.version_id = $4) AND ($5 = '' OR t.target = $5)
 AND ((t.state IS NULL AND $6) OR t.state = ANY($7::text[]))
 ORDER BY t.transition_id DESC LIMIT $8"""
+LIST_SOME = LIST.replace("OR t.model_id = $3)", "OR t.model_id = $3) AND t.model_id = ANY ($9)")
 LIST_VERDICTS = """
 SELECT transition_id, approver, approved, comment, created_at, roles, groups
 FROM transition_verdict WHERE transition_id = ANY($1::bigint[]) ORDER BY verdict_id"""
@@ -95,11 +96,12 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Whose transitions: of a namespace, of one model of it, or of one version."""
+    """Whose transitions: of a namespace, of one model of it, of one version; or of some models."""
 
     namespace_id: int
     model_id: int | None = None
     version_id: int | None = None
+    among: tuple[int, ...] | None = None
 
 
 async def insert(connection: database.Connection, draft: Draft) -> None:
@@ -147,8 +149,7 @@ async def list_page(
     page: pages.PageRequest,
 ) -> pages.Page[Stored]:
     """A page of transitions, the last first; of open ones more than the states ask for."""
-    rows = await connection.fetch(
-        LIST,
+    asked = (
         int(page.after or _BEYOND_LAST),
         within.namespace_id,
         within.model_id,
@@ -158,6 +159,10 @@ async def list_page(
         [state.value for state in wanted.states or transitions.ENDED],
         page.size + 1,
     )
+    if within.among is None:
+        rows = await connection.fetch(LIST, *asked)
+    else:
+        rows = await connection.fetch(LIST_SOME, *asked, within.among)
     stored = await _with_verdicts(connection, rows)
     return pages.page_of([(str(one.transition_id), one) for one in stored], page.size)
 
