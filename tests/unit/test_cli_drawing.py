@@ -11,7 +11,9 @@ from rich import console as rich_console
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import grid, progress
+from modelkeep.cli import grid, progress, tables
+from modelkeep.client import convert
+from modelkeep.v1 import registry_service_pb2 as pb
 
 MIB = 1024 * 1024
 
@@ -93,3 +95,59 @@ def test_a_narrow_terminal_gets_fewer_columns(
     row = [text.Text("x" * 6) for _ in range(3)]
     table = grid.of(("A", "B", "C"), [row], expendable=("B", "C"))
     assert [column.header for column in table.columns] == shown
+
+
+LONG_VERSION = "2026.11.24-nightly.20261124T0615+build.8812"
+LONG_MODEL = "customer-support-ticket-router-multilingual"
+
+
+def versions() -> list[client.Version]:
+    said = {
+        "stage": "development",
+        "state": pb.VERSION_STATE_QUARANTINED,
+        "aliases": ["champion", "the-one-before-the-champion"],
+        "file_count": 1234,
+        "total_bytes": 1023 * MIB,
+        "creator": "service:continuous-integration",
+        "manifest_digest": "sha256:" + "a" * 64,
+    }
+    return [
+        convert.version_from_wire(pb.Version(version=version, ordinal=1234, **said))
+        for version in ("1.0.0", LONG_VERSION)
+    ]
+
+
+def models() -> list[client.Model]:
+    described = "Routes tickets to the team that can answer them the first time"
+    return [
+        convert.model_from_wire(
+            pb.Model(
+                name=f"namespaces/acme/models/{name}",
+                kind=pb.MODEL_KIND_PIPELINE,
+                owner="the customer support automation team",
+                description=described,
+                last_ordinal=1234,
+            )
+        )
+        for name in ("v", LONG_MODEL)
+    ]
+
+
+@pytest.mark.parametrize("columns", [24, 40, 60, 80, 90, 100, 110])
+@pytest.mark.parametrize("listed", ["versions", "models"])
+def test_what_ls_lists_fits_and_no_name_is_cut(
+    monkeypatch: pytest.MonkeyPatch, columns: int, listed: str
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    size = os.terminal_size((columns, 20))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: size)
+    drawn = tables.versions(versions()) if listed == "versions" else tables.models(models())
+    shown = io.StringIO()
+    rich_console.Console(file=shown, width=columns, color_system=None).print(drawn)
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "…" not in shown.getvalue()
+    name = LONG_VERSION if listed == "versions" else f"acme/{LONG_MODEL}"
+    firsts = [line.split(" ")[0] for line in lines]
+    assert name in "".join(firsts)  # folded, if there is no other way
+    assert (name in firsts) == (columns >= len(name))

@@ -29,11 +29,12 @@ def of(
         right: columns of numbers, aligned at the right.
         expendable: columns to leave out, the first first, where the terminal is too narrow.
     """
-    shown = _fitting(headings, rows, expendable)
+    shown, fits = _fitting(headings, rows, expendable)
     table = rich_table.Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
     for column in shown:
         heading = headings[column]
-        wraps = heading in _WRAPPING
+        # Names are in the first column. They are never cut: what is cut names nothing.
+        wraps = heading in _WRAPPING or (column == 0 and not fits)
         table.add_column(
             heading,
             justify="right" if heading in right else "left",
@@ -45,16 +46,20 @@ def of(
     return table
 
 
-def _fitting(headings: Sequence[str], rows: Sequence[Row], expendable: Sequence[str]) -> list[int]:
+def _fitting(
+    headings: Sequence[str], rows: Sequence[Row], expendable: Sequence[str]
+) -> tuple[list[int], bool]:
+    """The columns that there is space for, and whether these fit."""
     shown = list(range(len(headings)))
     if not sys.stdout.isatty():
-        return shown
-    space = shutil.get_terminal_size().columns - _GAP
+        return shown, True
+    space = shutil.get_terminal_size().columns
+    widths = [_width(headings, rows, column) + _GAP for column in shown]
     for heading in expendable:
-        if sum(_width(headings, rows, column) + _GAP for column in shown) - _GAP <= space:
+        if sum(widths[column] for column in shown) <= space:
             break
         shown.remove(headings.index(heading))
-    return shown
+    return shown, sum(widths[column] for column in shown) <= space
 
 
 def _width(headings: Sequence[str], rows: Sequence[Row], column: int) -> int:

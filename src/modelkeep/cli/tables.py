@@ -29,7 +29,8 @@ def namespaces(entries: Iterable[client.Namespace]) -> rich_table.Table:
         (cell(one.ref, "bold"), age(one.created_at), cell(one.creator), summary(one.description))
         for one in entries
     ]
-    return grid.of(("NAMESPACE", "CREATED", "BY", "DESCRIPTION"), rows)
+    headings = ("NAMESPACE", "CREATED", "BY", "DESCRIPTION")
+    return grid.of(headings, rows, expendable=("BY", "CREATED", "DESCRIPTION"))
 
 
 def models(entries: Iterable[client.Model]) -> rich_table.Table:
@@ -46,7 +47,8 @@ def models(entries: Iterable[client.Model]) -> rich_table.Table:
         for one in entries
     ]
     headings = ("MODEL", "KIND", "VERSIONS", "OWNER", "CREATED", "DESCRIPTION")
-    return grid.of(headings, rows, right={"VERSIONS"}, expendable=("OWNER",))
+    expendable = ("OWNER", "CREATED", "KIND", "DESCRIPTION", "VERSIONS")
+    return grid.of(headings, rows, right={"VERSIONS"}, expendable=expendable)
 
 
 def versions(entries: Iterable[client.Version]) -> rich_table.Table:
@@ -70,7 +72,7 @@ def versions(entries: Iterable[client.Version]) -> rich_table.Table:
         ("VERSION", "#", "STAGE", "ALIASES", "STATE", "FILES", "SIZE", "CREATED", "BY", "DIGEST"),
         rows,
         right={"#", "FILES", "SIZE"},
-        expendable=("DIGEST", "BY", "FILES", "#"),
+        expendable=("DIGEST", "BY", "FILES", "#", "CREATED", "SIZE", "STATE", "ALIASES"),
     )
 
 
