@@ -11,7 +11,7 @@ from rich import console as rich_console
 from rich import text
 
 from modelkeep import client
-from modelkeep.cli import grid, progress, tables
+from modelkeep.cli import drawing, grid, progress, tables
 from modelkeep.client import convert
 from modelkeep.v1 import registry_service_pb2 as pb
 
@@ -151,3 +151,18 @@ def test_what_ls_lists_fits_and_no_name_is_cut(
     firsts = [line.split(" ")[0] for line in lines]
     assert name in "".join(firsts)  # folded, if there is no other way
     assert (name in firsts) == (columns >= len(name))
+
+
+@pytest.mark.parametrize("state", ["READY", "QUARANTINED"])
+def test_each_warning_is_told_once(state: str) -> None:
+    told = ["a.pkl is a pickle that imports things", "b.pkl is a pickle that imports nothing"]
+    wire = pb.Version(
+        name="namespaces/acme/models/voice/versions/1.0.0",
+        state=pb.VersionState.Value(f"VERSION_STATE_{state}"),
+        warnings=[pb.VersionWarning(description=one) for one in told],
+        quarantine_reason="; ".join(told) if state == "QUARANTINED" else "",
+    )
+    shown = io.StringIO()
+    console = rich_console.Console(file=shown, width=400, color_system=None)
+    console.print(drawing.version(convert.version_from_wire(wire), []))
+    assert [shown.getvalue().count(one) for one in told] == [1, 1]

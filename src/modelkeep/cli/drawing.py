@@ -85,7 +85,9 @@ def _facts(shown: client.Version) -> Iterable[tuple[str, str | text.Text]]:
     yield "state", f"{shown.state}, #{shown.ordinal}"
     if shown.quarantine_reason:
         yield "quarantined", tables.cell(shown.quarantine_reason, "bold red")
-    yield from (("warning", tables.cell(one.description, "yellow")) for one in shown.warnings)
+    for one in shown.warnings:
+        if one.description not in shown.quarantine_reason:  # which tells them all
+            yield "warning", tables.cell(one.description, "yellow")
     yield "stage", tables.stage(shown.stage)
     yield "aliases", ", ".join(shown.aliases)
     yield "content", f"{units.count(shown.file_count, 'file')}, {units.size(shown.total_bytes)}"
