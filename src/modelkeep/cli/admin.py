@@ -11,7 +11,7 @@ from modelkeep.cli import extras, failures, output, units
 
 @click.group()
 def admin() -> None:
-    """Make the first administrator and change keys, by the database alone."""
+    """Make the first administrator; change the key of secrets."""
 
 
 @admin.command("init")
