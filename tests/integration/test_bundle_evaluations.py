@@ -157,6 +157,21 @@ async def test_what_somebody_corrected_here_stays_and_is_told(
 
 
 @pytest.mark.usefixtures("bundle")
+async def test_a_gate_finds_what_was_measured_before_the_version_is_moved(
+    two: bundling.Two, tmp_path: Path
+) -> None:
+    await two.source.set_stage(REF, "staging", reason="good")
+    await two.source.export_bundle(MODEL, tmp_path / "staged.tar")
+    threshold = {"dataset": "calls", "metric": "auc", "op": ">=", "value": 0.2}
+    gates = ({"metric_threshold": threshold},)
+    await two.target.create_namespace("acme")
+    await two.target.set_gate_policy(client.GatePolicy(owner="acme", stage="staging", gates=gates))
+    told = await two.target.import_bundle(tmp_path / "staged.tar")
+    assert (told.is_ok, told.notes) == (True, ())
+    assert (await two.target.get_version(REF)).stage == "staging"
+
+
+@pytest.mark.usefixtures("bundle")
 async def test_figures_that_turned_come_in_the_order_in_which_they_were_recorded(
     two: bundling.Two, tmp_path: Path
 ) -> None:
