@@ -193,7 +193,7 @@ READS = {
     "ResolveVersion by ordinal": (resolving.BY_NUMBER, "version_ordinal_unique"),
     "many by version": (resolving.MANY[refs.ByVersion], "version_semver_unique"),
     "many by range": (resolving.MANY[refs.ByRange], "version_newest"),
-    "many by alias": (resolving.MANY[refs.ByAlias], "alias_assignment_one_open"),
+    "many by alias": (resolving.MANY[refs.ByAlias], "alias_assignment_history"),
     "many by stage": (resolving.MANY[refs.ByStage], "stage_assignment_history"),
     "many by digest": (resolving.MANY[refs.ByDigest], "version_by_manifest"),
     "many by ordinal": (resolving.MANY[refs.ByOrdinal], "version_ordinal_unique"),

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelkeep.authz import caller as callers
@@ -22,7 +22,7 @@ from modelkeep.domain import (
     stages,
     versions,
 )
-from modelkeep.service import changes
+from modelkeep.service import changes, gathering
 from modelkeep.storage import codec, database, model_names, resolving
 from modelkeep.storage import deployments as deployment_rows
 from modelkeep.storage import facts as fact_rows
@@ -45,6 +45,7 @@ class Versions:
         self._retention = retention
         self._db = db
         self._changes = changes.Changes(db)
+        self._resolving = gathering.Gathered(self._resolve, self._resolve_all)
 
     async def create(
         self,
@@ -75,8 +76,23 @@ class Versions:
     ) -> versions.Version:
         """The sealed version a reference means, now or as of an instant; `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, ref.model)
+        if as_of is None:
+            return await self._resolving.get(ref)
+        return await self._resolve(ref, as_of)
+
+    async def _resolve(
+        self, ref: refs.Ref, as_of: datetime.datetime | None = None
+    ) -> versions.Version:
         async with self._db.connection() as connection:
             return await resolving.resolve(connection, ref, as_of)
+
+    async def _resolve_all(
+        self, wanted: Collection[refs.Ref]
+    ) -> Mapping[refs.Ref, versions.Version]:
+        """What several calls ask for; each was permitted to see the namespace of its reference."""
+        with sight.only(*{ref.model.namespace for ref in wanted}):
+            async with self._db.connection() as connection:
+                return await resolving.resolve_all(connection, wanted)
 
     async def list(
         self,

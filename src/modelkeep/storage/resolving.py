@@ -4,6 +4,9 @@ Each has two forms: what holds now, and what held at an instant ($3).
 """
 
 import datetime
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from modelkeep.domain import errors, refs, versions
 from modelkeep.storage import codec, database
@@ -51,30 +54,74 @@ BY_DIGEST_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.manifest_digest = 
 BY_NUMBER = f"{_SELECT} WHERE {_MODEL} AND {_NOW} AND v.ordinal = $3"
 BY_NUMBER_THEN = f"{_SELECT} WHERE {_MODEL} AND {_THEN} AND v.ordinal = $4"
 
-_STATEMENTS = {
-    refs.ByVersion: (BY_VERSION, BY_VERSION_THEN),
-    refs.ByRange: (BY_RANGE, BY_RANGE_THEN),
-    refs.ByAlias: (BY_ALIAS, BY_ALIAS_THEN),
-    refs.ByStage: (BY_STAGE, BY_STAGE_THEN),
-    refs.ByDigest: (BY_DIGEST, BY_DIGEST_THEN),
-    refs.ByOrdinal: (BY_NUMBER, BY_NUMBER_THEN),
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """The statements of one kind of selector, and the Postgres types of its own arguments."""
+
+    now: str
+    then: str
+    types: tuple[str, ...]
+
+    @property
+    def many(self) -> str:
+        """`now` for many references: arrays instead of values, and which of them a row answers.
+
+        OFFSET 0 has each looked up by itself, as `now` is; Postgres would join all of them at once.
+        """
+        types = ("text", "text", *self.types)
+        columns = [f"argument_{number}" for number in range(1, len(types) + 1)]
+        arrays = ", ".join(f"${number}::{name}[]" for number, name in enumerate(types, 1))
+        one = re.sub(r"\$(\d)", r"asked.argument_\1", self.now)
+        return f"""SELECT asked.place, found.*
+FROM unnest({arrays}) WITH ORDINALITY AS asked ({", ".join(columns)}, place)
+CROSS JOIN LATERAL ({one} OFFSET 0) found"""
+
+
+_FORMS = {
+    refs.ByVersion: _Form(BY_VERSION, BY_VERSION_THEN, ("text",)),
+    refs.ByRange: _Form(BY_RANGE, BY_RANGE_THEN, ("text", "text", "boolean")),
+    refs.ByAlias: _Form(BY_ALIAS, BY_ALIAS_THEN, ("text",)),
+    refs.ByStage: _Form(BY_STAGE, BY_STAGE_THEN, ("text",)),
+    refs.ByDigest: _Form(BY_DIGEST, BY_DIGEST_THEN, ("bytea",)),
+    refs.ByOrdinal: _Form(BY_NUMBER, BY_NUMBER_THEN, ("bigint",)),
 }
+MANY: Mapping[type[refs.Selector], str] = {kind: form.many for kind, form in _FORMS.items()}
 
 
 async def resolve(
     connection: database.Connection, ref: refs.Ref, as_of: datetime.datetime | None
 ) -> versions.Version:
     """The sealed version a reference means, now or as of an instant, or `errors.NotFound`."""
-    now, then = _STATEMENTS[type(ref.selector)]
+    form = _FORMS[type(ref.selector)]
     place = (ref.model.namespace, ref.model.model)
     if as_of is None:
-        row = await connection.fetchrow(now, *place, *_arguments(ref.selector))
+        row = await connection.fetchrow(form.now, *place, *_arguments(ref.selector))
     else:
-        row = await connection.fetchrow(then, *place, as_of, *_arguments(ref.selector))
+        row = await connection.fetchrow(form.then, *place, as_of, *_arguments(ref.selector))
     if row is None:
         await model_rows.get(connection, ref.model)  # if there is no such model, says so
         raise errors.NotFound(f"no sealed version of {ref.model} matches", resource=ref.model)
     return version_rows.whole_from_row(row)
+
+
+async def resolve_all(
+    connection: database.Connection, wanted: Iterable[refs.Ref]
+) -> dict[refs.Ref, versions.Version]:
+    """The sealed versions that references mean now; those that mean none are left out."""
+    found: dict[refs.Ref, versions.Version] = {}
+    for kind, group in _by_kind(wanted).items():
+        asked = [(r.model.namespace, r.model.model, *_arguments(r.selector)) for r in group]
+        for row in await connection.fetch(MANY[kind], *zip(*asked, strict=True)):
+            found[group[row["place"] - 1]] = version_rows.whole_from_row(row)
+    return found
+
+
+def _by_kind(wanted: Iterable[refs.Ref]) -> dict[type[refs.Selector], list[refs.Ref]]:
+    groups: dict[type[refs.Selector], list[refs.Ref]] = {}
+    for ref in wanted:
+        groups.setdefault(type(ref.selector), []).append(ref)
+    return groups
 
 
 def _arguments(selector: refs.Selector) -> tuple[object, ...]:
