@@ -25,11 +25,11 @@ def _restored() -> Iterator[None]:
 def test_no_value_makes_a_second_line_or_moves_a_terminal(
     style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = io.StringIO()
+    written = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
     monkeypatch.setattr(sys, "stderr", written)
     log.configure("info", style)
     structlog.get_logger().info("rpc", principal=EVIL, client=EVIL, count=1, names=[EVIL])
-    line = written.getvalue()
+    line = written.buffer.getvalue().decode()
     assert line.count("\n") == 1
     ours = line.replace("\x1b[0m", "").replace("\x1b[1m", "")
     assert "\x1b[2J" not in ours

@@ -1,5 +1,7 @@
 """Counts calls, by method and status code; the transport tells us of each."""
 
+import functools
+
 import prometheus_client
 
 _BUCKETS_S = (
@@ -32,12 +34,17 @@ class CallFigures:
             registry=registry,
         )
 
+        # To look a series up takes longer than to count; of methods and codes there are few.
+        self._running_of = functools.cache(self._running.labels)
+        self._handled_of = functools.cache(self._handled.labels)
+        self._seconds_of = functools.cache(self._seconds.labels)
+
     def began(self, method: str) -> None:
         """A call of the method has come in."""
-        self._running.labels(method).inc()
+        self._running_of(method).inc()
 
     def ended(self, method: str, code: str, seconds: float) -> None:
         """It is over."""
-        self._running.labels(method).dec()
-        self._handled.labels(method, code).inc()
-        self._seconds.labels(method).observe(seconds)
+        self._running_of(method).dec()
+        self._handled_of(method, code).inc()
+        self._seconds_of(method).observe(seconds)

@@ -1,5 +1,6 @@
 """References that people write: `acme/ticket-classifier@production`."""
 
+import functools
 from dataclasses import dataclass
 
 from modelkeep.domain import checks, errors, limits, names, semver, stages
@@ -60,6 +61,7 @@ class Ref:
     selector: Selector
 
 
+@functools.lru_cache(1024)  # what is hot is asked for again and again
 def parse(text: str) -> Ref:
     """Read `{namespace}/{model}[@{selector}]`, or raise `errors.InvalidArgument`."""
     if len(text) > limits.REF_CHARS:

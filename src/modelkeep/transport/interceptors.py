@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
 import grpc
 import structlog
@@ -23,6 +23,7 @@ DEFAULT_DEADLINE_S = 30.0
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+T = TypeVar("T")
 _MALFORMED = object()
 _log = structlog.get_logger()
 
@@ -118,13 +119,17 @@ class Scope(grpc.aio.ServerInterceptor):
 
     def _unary(self, behaviour: Callable[[Any, Context], Awaitable[Any]], method: str) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            async with self._call(method, context):
+            async def body(_origin: authentication.Origin) -> Any:
                 message = _well_formed(request)
                 # With a deadline of the caller's, unless it is too long, gRPC itself cancels us.
                 remaining_s = context.time_remaining()
                 ours_s = self._limiter.timeout_s(remaining_s, usual_s=DEFAULT_DEADLINE_S)
+                if ours_s is None:
+                    return await redirects.answer(self._directory, behaviour, message, context)
                 async with asyncio.timeout(ours_s):
                     return await redirects.answer(self._directory, behaviour, message, context)
+
+            return await self._answered(method, context, body)
 
         return call
 
@@ -135,7 +140,7 @@ class Scope(grpc.aio.ServerInterceptor):
         checked: Callable[[Any], Any],
     ) -> Any:
         async def call(request: Any, context: Context) -> None:
-            async with self._call(method, context) as origin:
+            async def body(origin: authentication.Origin) -> None:
                 asked = checked(request)
                 standing = authentication.Standing(
                     self._authenticating,
@@ -151,6 +156,8 @@ class Scope(grpc.aio.ServerInterceptor):
                         await standing.require()
                         await self._write(context, response)
 
+            await self._answered(method, context, body)
+
         return call
 
     async def _write(self, context: Context, response: Any) -> None:
@@ -165,17 +172,21 @@ class Scope(grpc.aio.ServerInterceptor):
                 reason="READER_STALLED",
             ) from None
 
-    @asynccontextmanager
-    async def _call(self, method: str, context: Context) -> AsyncIterator[authentication.Origin]:
+    async def _answered(
+        self,
+        method: str,
+        context: Context,
+        body: Callable[[authentication.Origin], Awaitable[T]],
+    ) -> T:
+        """What the body answers, run as the call's caller; what it raises is told in our words."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler always runs in a task
         self._running.add(task)
         sight.begin()
         origin = authentication.origin_of(context)
-        line = {"method": method, "principal": "", "client": origin.client}
+        line = {"method": method, "code": "OK", "principal": "", "client": origin.client}
         caller: callers.Caller | None = None
         started = time.perf_counter()
-        failure: errors.ModelkeepError | None = None
         if self._observer is not None:
             self._observer.began(method)
         with self._limiter.slot() as slot:
@@ -185,20 +196,19 @@ class Scope(grpc.aio.ServerInterceptor):
                 callers.set_current(caller)
                 line["principal"] = caller.principal
                 slot.claim(method, caller.principal, context.peer())
-                yield origin
+                return await body(origin)
             except asyncio.CancelledError:
                 line["code"] = "CANCELLED"
                 raise
             except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller is told
                 failure = _in_our_words(error, origin.request_id)
+                line |= _outcome(failure)
             finally:
                 self._running.discard(task)
-                line |= _outcome(failure) if failure is not None else {}
                 self._tell(line, origin.request_id, time.perf_counter() - started)
-            if failure is not None:
-                # Within the slot: who does not read what went wrong holds the stream open.
-                await self._account_for(caller, failure)
-                await _abort(context, failure, origin.request_id)
+            # Within the slot: who does not read what went wrong holds the stream open.
+            await self._account_for(caller, failure)
+            return await _abort(context, failure, origin.request_id)
 
     async def _account_for(
         self, caller: callers.Caller | None, failure: errors.ModelkeepError
@@ -211,7 +221,6 @@ class Scope(grpc.aio.ServerInterceptor):
             await self._denials.note(caller, failure)
 
     def _tell(self, line: dict[str, str], request_id: str, seconds: float) -> None:
-        line = {"code": "OK", **line}
         _log.info("rpc", **line, request_id=request_id, duration_ms=round(seconds * 1000, 2))
         if self._observer is not None:
             self._observer.ended(line["method"], line["code"], seconds)
@@ -230,7 +239,7 @@ def _outcome(failure: errors.ModelkeepError) -> dict[str, str]:
     return {"code": wire_errors.code_of(failure).name, "reason": failure.reason}
 
 
-async def _abort(context: Context, failure: errors.ModelkeepError, request_id: str) -> None:
+async def _abort(context: Context, failure: errors.ModelkeepError, request_id: str) -> NoReturn:
     await context.abort(
         wire_errors.code_of(failure),
         wire_errors.message_of(failure),
