@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -458,3 +459,98 @@ async def test_where_something_comes_from_is_no_event_of_one_model(shared: Share
     ]
     assert told.resource == f"{shared.mine}/versions/1.0.0"
     watch.cancel()
+
+
+KINDS = {
+    "version": lineage_pb2.LINEAGE_KIND_VERSION,
+    "dataset": lineage_pb2.LINEAGE_KIND_DATASET,
+    "other": lineage_pb2.LINEAGE_KIND_OTHER,
+    "hosted_model": lineage_pb2.LINEAGE_KIND_HOSTED_MODEL,
+}
+
+
+def node(kind: str, name: str, revision: str = "") -> lineage_pb2.LineageNode:
+    return lineage_pb2.LineageNode(kind=KINDS[kind], name=name, revision=revision)
+
+
+async def linked(stubs: wire.Stubs, parent: str, *chain: lineage_pb2.LineageNode) -> None:
+    """Say of each that it was made from the one before."""
+    for source, target in itertools.pairwise(chain):
+        link = lineage_pb2.LineageLink(source=source, target=target, relation="derived")
+        await stubs.registry.AddLineage(lineage_pb2.AddLineageRequest(parent=parent, link=link))
+
+
+async def graph(
+    stubs: wire.Stubs, parent: str, of: lineage_pb2.LineageNode, depth: int = 20
+) -> lineage_pb2.QueryLineageResponse:
+    request = lineage_pb2.QueryLineageRequest(parent=parent, node=of, depth=depth)
+    return await stubs.registry.QueryLineage(request)
+
+
+def shown(found: lineage_pb2.QueryLineageResponse) -> set[str]:
+    """What is there, but for the hosted model that all prompts are for."""
+    hosted = lineage_pb2.LINEAGE_KIND_HOSTED_MODEL
+    nodes = [one.node for one in found.nodes]
+    return {one.name + one.revision for one in nodes if one.kind != hosted}
+
+
+async def test_lineage_shows_the_links_of_the_model_and_ends_at_others(shared: Shared) -> None:
+    mine = [node("version", f"{shared.mine}/versions/1.0.{n}") for n in range(3)]
+    theirs = [node("version", f"{shared.hidden}/versions/1.0.{n}") for n in range(3)]
+    raw, calls = node("dataset", "raw", "1"), node("dataset", "calls", "1")
+    await linked(shared.admin, shared.parent, raw, calls, mine[0], mine[1], theirs[0], mine[2])
+    await linked(shared.admin, shared.parent, calls, theirs[1])
+    await linked(shared.admin, shared.parent, node("dataset", "calls", "2"), theirs[2])
+    for start in (mine[0], mine[1], calls, node("dataset", "calls")):
+        found = await graph(shared.alice, shared.parent, start)
+        assert shown(found) == {"calls1", mine[0].name, mine[1].name}, start
+        assert not found.truncated
+    near = await graph(shared.alice, shared.parent, mine[1], 1)
+    assert shown(near) == {mine[0].name, mine[1].name}
+    assert near.truncated
+    assert not (await graph(shared.alice, shared.parent, mine[0], 1)).truncated
+    alone = await graph(shared.alice, shared.parent, mine[2])
+    assert (shown(alone), len(alone.links), alone.truncated) == ({mine[2].name}, 1, False)
+    hosted = node("hosted_model", "openai/some-model-1")
+    everywhere = await graph(shared.alice, shared.parent, hosted)
+    assert shown(everywhere) == {f"{shared.mine}/versions/1.0.{n}" for n in range(COUNT)}
+    assert len(everywhere.links) == COUNT + 1
+    whole = await graph(shared.admin, shared.parent, mine[0])
+    assert shown(whole) >= {"raw1", theirs[0].name, mine[2].name}
+
+
+async def test_what_only_others_are_made_from_is_as_if_it_were_not_there(shared: Shared) -> None:
+    theirs = node("version", f"{shared.hidden}/versions/1.0.0")
+    await linked(shared.admin, shared.parent, node("dataset", "raw", "1"), theirs)
+    await linked(shared.admin, shared.parent, node("other", "x"), theirs)
+    for kind, name, revision in (
+        ("dataset", "raw", "1"),
+        ("dataset", "raw", ""),
+        ("other", "x", ""),
+    ):
+        there = await graph(shared.alice, shared.parent, node(kind, name, revision))
+        missing = await graph(shared.alice, shared.parent, node(kind, "nothing", revision))
+        assert there == missing == lineage_pb2.QueryLineageResponse()
+    for hidden in (theirs, node("version", f"{shared.hidden}/versions/9.9.9")):
+        refused = await wire.failing(graph(shared.alice, shared.parent, hidden))
+        assert refused.code is DENIED
+    link = lineage_pb2.LineageLink(source=theirs, target=theirs, relation="derived")
+    link.source.name = f"{shared.mine}/versions/1.0.0"
+    request = lineage_pb2.AddLineageRequest(parent=shared.parent, link=link)
+    assert (await wire.failing(shared.alice.registry.AddLineage(request))).code is DENIED
+
+
+async def test_a_role_on_another_namespace_opens_no_more_of_this_ones_lineage(
+    shared: Shared,
+) -> None:
+    """The version that is asked about need not be of the namespace that is asked."""
+    elsewhere = (await shared.admin.new_model()).partition("/models/")[0]
+    await shared.world.grant("user:alice", READER, elsewhere)
+    mine, theirs = (
+        node("version", f"{model}/versions/1.0.0") for model in (shared.mine, shared.hidden)
+    )
+    there = node("version", await version(shared.admin, f"{elsewhere}/models/m", "1.0.0"))
+    await linked(shared.admin, shared.parent, theirs, mine, there)
+    for parent in (elsewhere, shared.parent):
+        assert shown(await graph(shared.alice, parent, mine)) == {mine.name, there.name}
+    assert shown(await graph(shared.alice, elsewhere, there)) == {there.name}

@@ -1,7 +1,7 @@
 """Use cases of lineage: what versions are made from, and what is made from them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
@@ -9,6 +9,7 @@ from modelkeep.domain import errors, events, limits, lineage, names, sight, vers
 from modelkeep.service import changes
 from modelkeep.storage import database, model_names
 from modelkeep.storage import lineage as rows
+from modelkeep.storage import models as model_rows
 from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import versions as version_rows
 
@@ -71,15 +72,17 @@ class Lineage:
     ) -> lineage.Graph:
         """What lies up to `depth` steps from a node; empty if nothing is linked to it.
 
-        It leads through namespaces that the caller may read, and ends where there is another.
+        It leads through namespaces that the caller may read, and ends where there is another. Of a
+        namespace of which they may read some models, it shows the links of these models' versions.
         Raises `errors.NotFound` (namespace, version).
         """
-        policy.require(caller, policy.Action.READ_LINEAGE, parent)
+        policy.require_some(caller, policy.Action.READ_LINEAGE, parent)
         _require_readable(caller, node)
         sight.add(policy.reach(caller, policy.Action.READ_LINEAGE))
         async with self._db.connection() as connection:
             place = await _place(connection, parent, node)
-            walk = _Walk(connection)
+            asked = {parent.namespace, (node.version or parent).namespace}
+            walk = _Walk(connection, await _covered(connection, caller, asked))
             await walk.begin(place)
             if direction is not lineage.Direction.DOWNSTREAM:
                 await walk.go(depth, down=False)
@@ -93,6 +96,22 @@ def _require_readable(caller: callers.Caller, *nodes: lineage.Node) -> None:
     for node in nodes:
         if node.version is not None:
             policy.require(caller, policy.Action.READ_VERSION, node.version)
+
+
+async def _covered(
+    connection: database.Connection, caller: callers.Caller, asked: Collection[str]
+) -> rows.Covered | None:
+    """Of which of the namespaces some models only may be read, and which; None if of none."""
+    namespace_ids: list[int] = []
+    model_ids: list[int] = []
+    for namespace in asked:
+        only = policy.models_with(caller, policy.Action.READ_LINEAGE, namespace)
+        if only is not None:
+            namespace_ids.append(await namespace_rows.get_id(connection, namespace))
+            model_ids += await model_rows.find_ids(connection, namespace_ids[-1], only) or ()
+    if not namespace_ids:
+        return None
+    return rows.Covered(tuple(namespace_ids), tuple(model_ids))
 
 
 async def link_sealed(stored: version_rows.Stored, change: changes.Change) -> None:
@@ -207,8 +226,9 @@ async def _version_place(connection: database.Connection, name: names.VersionNam
 class _Walk:
     """Steps from node to node, each node visited once, until there are too many."""
 
-    def __init__(self, connection: database.Connection) -> None:
+    def __init__(self, connection: database.Connection, covered: rows.Covered | None) -> None:
         self._connection = connection
+        self._covered = covered
         self._steps: dict[int, int] = {}
         self._edges: dict[tuple[int, int, str], database.Row] = {}
         self._start: Sequence[int] = ()
@@ -218,7 +238,8 @@ class _Walk:
     async def begin(self, place: rows.Place) -> None:
         """Stand on a node; on all revisions of a dataset that has none named."""
         self._alone = place
-        self._start = await rows.find(self._connection, place, limits.LINEAGE_NODES)
+        most = limits.LINEAGE_NODES
+        self._start = await rows.find(self._connection, place, most, self._covered)
         self._steps = dict.fromkeys(self._start, 0)
 
     async def go(self, depth: int, *, down: bool) -> None:
@@ -226,13 +247,19 @@ class _Walk:
         edge: Sequence[int] = self._start
         for step in range(1, depth + 1):
             room = limits.LINEAGE_EDGES - len(self._edges)
-            found = await rows.list_edges(self._connection, edge, room + 1, down=down)
+            found = await self._edges_of(edge, room + 1, down=down)
             self._truncated |= len(found) > room
             edge = self._reach(found[:room], step if down else -step)
             if not edge or self._truncated:
                 return
-        beyond = await rows.list_edges(self._connection, edge, 1, down=down)
+        beyond = await self._edges_of(edge, 1, down=down)
         self._truncated |= bool(beyond)
+
+    async def _edges_of(
+        self, node_ids: Sequence[int], limit: int, *, down: bool
+    ) -> Sequence[database.Row]:
+        covered = self._covered
+        return await rows.list_edges(self._connection, node_ids, limit, down=down, covered=covered)
 
     def _reach(self, found: Sequence[database.Row], steps: int) -> list[int]:
         """Note edges; the nodes at their far ends that nobody stood on before."""

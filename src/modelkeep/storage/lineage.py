@@ -44,6 +44,29 @@ _EDGES = """
 SELECT source_id, target_id, relation, sealed, reason, actor, created_at FROM lineage_edge"""
 LIST_DOWN = f"{_EDGES} WHERE source_id = ANY($1::bigint[]) ORDER BY source_id, target_id LIMIT $2"
 LIST_UP = f"{_EDGES} WHERE target_id = ANY($1::bigint[]) ORDER BY target_id, source_id LIMIT $2"
+# Of namespaces of which some models may be read ($3, $4), a link is shown that a version of these
+# has, unless its other end is a version of another. Where a whole namespace may be read, all are.
+_S_SEEN = "(s.namespace_id <> ALL ($4::bigint[]) OR sv.model_id = ANY ($3::bigint[]))"
+_T_SEEN = "(t.namespace_id <> ALL ($4::bigint[]) OR tv.model_id = ANY ($3::bigint[]))"
+_SHOWN = f"""FROM lineage_edge e
+JOIN lineage_node s ON s.node_id = e.source_id LEFT JOIN version sv ON sv.version_id = s.version_id
+JOIN lineage_node t ON t.node_id = e.target_id LEFT JOIN version tv ON tv.version_id = t.version_id
+WHERE (s.version_id IS NULL OR {_S_SEEN}) AND (t.version_id IS NULL OR {_T_SEEN})
+AND ({_S_SEEN} OR {_T_SEEN})"""
+_EDGES_SHOWN = f"""e.source_id, e.target_id, e.relation, e.sealed, e.reason, e.actor, e.created_at
+{_SHOWN}"""
+LIST_DOWN_SHOWN = f"""SELECT {_EDGES_SHOWN} AND e.source_id = ANY($1::bigint[])
+ORDER BY e.source_id, e.target_id LIMIT $2"""
+LIST_UP_SHOWN = f"""SELECT {_EDGES_SHOWN} AND e.target_id = ANY($1::bigint[])
+ORDER BY e.target_id, e.source_id LIMIT $2"""
+_IS_SHOWN = f"""(EXISTS (SELECT {_SHOWN} AND e.source_id = n.node_id)
+OR EXISTS (SELECT {_SHOWN} AND e.target_id = n.node_id))"""
+FIND_NODE_SHOWN = f"""
+SELECT n.node_id FROM lineage_node n WHERE n.namespace_id = $1 AND n.key = $2 AND {_IS_SHOWN}"""
+FIND_DATASET_SHOWN = f"""
+SELECT n.node_id FROM lineage_node n
+WHERE n.namespace_id = $1 AND n.kind = 'dataset' AND n.name = $2 AND {_IS_SHOWN}
+ORDER BY n.revision LIMIT $5"""
 LIST_NODES = """
 SELECT l.node_id, l.kind, l.name, l.revision, n.name AS namespace, m.name AS model, v.version,
 v.state, v.stage, ARRAY(SELECT alias FROM alias_assignment a
@@ -66,6 +89,14 @@ class Place:
     def key(self) -> bytes:
         """What tells it from others of the namespace."""
         return lineage.key_of(self.node, self.version_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Ids of namespaces of which some models may be read, and of these models."""
+
+    namespace_ids: tuple[int, ...]
+    model_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +172,40 @@ async def reaches(connection: database.Connection, source: Place, target: Place)
     return found
 
 
-async def find(connection: database.Connection, place: Place, limit: int) -> list[int]:
-    """Ids of the node; of all revisions of a dataset that is asked for without one."""
-    if place.node.kind is lineage.Kind.DATASET and not place.node.revision:
-        rows = await connection.fetch(FIND_DATASET, place.namespace_id, place.node.name, limit)
+async def find(
+    connection: database.Connection, place: Place, limit: int, covered: Covered | None = None
+) -> list[int]:
+    """Ids of the node; of all revisions of a dataset that is asked for without one.
+
+    Where some models are covered, what is no version is there if a link of it is shown.
+    """
+    is_any = place.node.kind is lineage.Kind.DATASET and not place.node.revision
+    key = place.node.name if is_any else place.key
+    at_most = (limit,) if is_any else ()
+    if covered is None or place.version_id is not None:
+        statement = FIND_DATASET if is_any else FIND_NODE
+        rows = await connection.fetch(statement, place.namespace_id, key, *at_most)
     else:
-        rows = await connection.fetch(FIND_NODE, place.namespace_id, place.key)
+        statement = FIND_DATASET_SHOWN if is_any else FIND_NODE_SHOWN
+        shown = (covered.model_ids, covered.namespace_ids)
+        rows = await connection.fetch(statement, place.namespace_id, key, *shown, *at_most)
     return [row["node_id"] for row in rows]
 
 
 async def list_edges(
-    connection: database.Connection, node_ids: Collection[int], limit: int, *, down: bool
+    connection: database.Connection,
+    node_ids: Collection[int],
+    limit: int,
+    *,
+    down: bool,
+    covered: Covered | None = None,
 ) -> list[database.Row]:
     """Edges that leave these nodes, or that come into them, at most `limit`."""
-    return await connection.fetch(LIST_DOWN if down else LIST_UP, list(node_ids), limit)
+    asked = (list(node_ids), limit)
+    if covered is None:
+        return await connection.fetch(LIST_DOWN if down else LIST_UP, *asked)
+    statement = LIST_DOWN_SHOWN if down else LIST_UP_SHOWN
+    return await connection.fetch(statement, *asked, covered.model_ids, covered.namespace_ids)
 
 
 async def list_nodes(
