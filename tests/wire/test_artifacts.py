@@ -169,10 +169,14 @@ async def test_a_stream_tells_why_it_ends_in_its_last_answer_to_who_still_writes
     messages = wire_uploads.messages_of(upload.name, content)
     messages[17].crc32c ^= 1
     call = stubs.artifact.WriteUpload(iter(messages))  # writes on, whatever comes back
-    answers = []
-    with pytest.raises(grpc.aio.AioRpcError):
+    answers: list[pb.WriteUploadResponse] = []
+
+    async def hear() -> None:
         async for answer in call:
-            answers.append(answer)
+            answers.append(answer)  # noqa: PERF401 - what comes before the error counts
+
+    with pytest.raises(grpc.aio.AioRpcError):
+        await hear()
     *before, last = answers
     told = status_pb2.Status.FromString(last.failure)
     reason = error_details_pb2.ErrorInfo()

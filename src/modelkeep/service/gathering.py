@@ -8,6 +8,10 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 AT_ONCE = 1
 MOST = 64
+_QUIET_TURNS = 30
+"""So many turns of the event loop without a newcomer, and nobody is at the door. A call takes some
+to come in, and a loop that is busy has more calls waiting than it has taken in."""
+_LONGEST_S = 0.005
 
 
 class Gathered(Generic[K, V]):
@@ -36,6 +40,7 @@ class Gathered(Generic[K, V]):
         self._at_once = at_once
         self._most = most
         self._running = 0
+        self._asked = 0
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,6 +52,7 @@ class Gathered(Generic[K, V]):
                 return await self._alone(key)
             finally:
                 self._over()
+        self._asked += 1
         waiting: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(waiting)
         found = await waiting
@@ -58,7 +64,7 @@ class Gathered(Generic[K, V]):
         if self._waiting:
             self._running += 1
             # What it does is nobody's alone; `together` says what it may see.
-            task = asyncio.create_task(self._answer(self._taken()))
+            task = asyncio.create_task(self._answer())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -70,7 +76,18 @@ class Gathered(Generic[K, V]):
         first = [key for key, _ in zip(self._waiting, range(self._most), strict=False)]
         return {key: self._waiting.pop(key) for key in first}
 
-    async def _answer(self, asked: dict[K, list["asyncio.Future[V | None]"]]) -> None:
+    async def _let_in(self) -> None:
+        """Wait for those who are at the door already, as long as they keep coming in."""
+        loop = asyncio.get_running_loop()
+        until_s, quiet_turns = loop.time() + _LONGEST_S, 0
+        while quiet_turns < _QUIET_TURNS and loop.time() < until_s:
+            before = self._asked
+            await asyncio.sleep(0)
+            quiet_turns = 0 if self._asked > before else quiet_turns + 1
+
+    async def _answer(self) -> None:
+        await self._let_in()
+        asked = self._taken()
         try:
             found = await self._together(asked.keys())
         except BaseException as error:
