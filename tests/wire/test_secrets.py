@@ -110,7 +110,7 @@ async def test_a_misread_setting_is_named_and_a_secret_one_not_shown(
         assert not planted.found_in(ended.stderr)
 
 
-def test_nothing_that_holds_a_secret_shows_it() -> None:
+async def test_nothing_that_holds_a_secret_shows_it() -> None:
     token = access.new_secret()
     shown = [
         token,
