@@ -215,3 +215,18 @@ async def test_parts_that_the_store_lost_end_the_upload_and_a_new_one_succeeds(
     assert caught.value.reason == "UPLOAD_LOST_BY_STORE"
     assert (await replica.get(upload.name)).state is uploads.UploadState.ABORTED
     assert (await replica.push(content)).state is COMMITTED
+
+
+async def test_a_connection_that_is_lost_in_use_is_a_database_that_is_away(
+    db: database.Database, database_url: str
+) -> None:
+    async def lose() -> None:
+        async with db.connection() as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await services.execute(database_url, f"SELECT pg_terminate_backend({pid})")
+            await uploading.until(connection.is_closed)
+            await database.show_admitted(connection)
+
+    with pytest.raises(errors.Unavailable):
+        await lose()
+    await db.check()

@@ -221,11 +221,12 @@ class Database:
     async def _showing(self, shown: sight.Sight) -> AsyncIterator[Connection]:
         async with translated():
             connection = await self._acquire()
+            forget = _own(connection).forget  # which the handle of a lost connection has no more
             try:
                 await _own(connection).show(shown)
                 yield connection
             except BaseException:
-                _own(connection).forget()
+                forget()
                 raise
             finally:
                 await self._pool.release(connection)
@@ -274,6 +275,8 @@ class Database:
 
 def _own(connection: Connection) -> _PooledConnection:
     """The connection behind the pool's handle, which passes on what it does not know."""
+    if not hasattr(connection, "show"):
+        raise asyncpg.InterfaceError("the connection was lost while it was in use")
     return cast("_PooledConnection", connection)
 
 
