@@ -156,7 +156,7 @@ class Storm:
 
     async def _push(self, contents: list[bytes]) -> None:
         wanted = {uploading.digest_of(content): content for content in contents}
-        missing = await self.node().replica.missing(list(wanted))
+        missing = await self._missing(list(wanted))
         if self._chance.random() < 0.5:
             small = [digest for digest in missing if len(wanted[digest]) <= PART]
             await self._write_batch([wanted[digest] for digest in small])
@@ -166,6 +166,12 @@ class Storm:
             while not done:
                 with contextlib.suppress(*PASSING):
                     done = await self._upload(wanted[digest])
+
+    async def _missing(self, digests: list[str]) -> tuple[str, ...]:
+        while True:
+            # Of two who wait for each other's rows Postgres ends one, who then asks again.
+            with contextlib.suppress(errors.Unavailable):
+                return await self.node().replica.missing(digests)
 
     async def _write_batch(self, contents: list[bytes]) -> None:
         if not contents:
