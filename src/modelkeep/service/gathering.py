@@ -86,9 +86,10 @@ class Gathered(Generic[K, V]):
             quiet_turns = 0 if self._asked > before else quiet_turns + 1
 
     async def _answer(self) -> None:
-        await self._let_in()
-        asked = self._taken()
+        asked: dict[K, list[asyncio.Future[V | None]]] = {}
         try:
+            await self._let_in()
+            asked = self._taken()
             found = await self._together(asked.keys())
         except BaseException as error:
             for waiting in _open(asked.values()):
