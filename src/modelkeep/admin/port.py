@@ -22,7 +22,8 @@ class Admin:
     def __init__(self) -> None:
         self._registry = prometheus_client.CollectorRegistry()
         self.parts = sources.Sources()
-        self.calls = calls.CallFigures(self._registry)
+        self.calls = calls.CallFigures()
+        self._registry.register(self.calls)
         self._lag = loop_lag.LoopLag(self._registry)
         self._registry.register(collector.Collector(self.parts))
         prometheus_client.ProcessCollector(registry=self._registry)

@@ -57,7 +57,7 @@ class VersionWarning:
     file_count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Version:
     """A version as it stands."""
 

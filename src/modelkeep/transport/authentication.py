@@ -1,5 +1,6 @@
 """From what came with a call to who is calling and what they were given."""
 
+import functools
 import secrets
 import time
 import urllib.parse
@@ -141,10 +142,12 @@ def _what_is_held(caller: callers.Caller) -> tuple[object, ...]:
 def origin_of(context: Context) -> Origin:
     """Where a call comes from."""
     metadata = dict(context.invocation_metadata() or ())
-    address = _address(context)
+    address = _address(context.peer())
     agent = str(metadata.get("user-agent", "unknown client"))[: limits.NAME_CHARS]
-    names = tls.peer_names(context)
-    presented = Presented(_bearer(metadata.get("authorization", "")), names, address)
+    bearer = _bearer(metadata.get("authorization", ""))
+    # A token counts instead of a certificate, which takes gRPC a while to tell.
+    names = () if bearer else tls.peer_names(context)
+    presented = Presented(bearer, names, address)
     return Origin(presented, f"{address} {agent}", _request_id(metadata.get(REQUEST_ID, "")))
 
 
@@ -161,6 +164,7 @@ def _request_id(wanted: str | bytes) -> str:
     return secrets.token_hex(8)
 
 
-def _address(context: Context) -> str:
+@functools.lru_cache(1024)
+def _address(peer: str) -> str:
     """`host:port` of the peer, which gRPC writes as `ipv4:host:port` and percent-encoded."""
-    return urllib.parse.unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
+    return urllib.parse.unquote(peer).removeprefix("ipv4:").removeprefix("ipv6:")

@@ -100,7 +100,7 @@ class Scope(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(unary, method),
                 request_deserializer=_tolerant(handler.request_deserializer),
-                response_serializer=handler.response_serializer,
+                response_serializer=_unless_written(handler.response_serializer),
             )
         behaviour: Any = handler.unary_stream or handler.stream_stream
         make = (
@@ -262,6 +262,12 @@ def _well_formed(message: Any) -> Any:
 async def _each_well_formed(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for message in messages:
         yield _well_formed(message)
+
+
+def _unless_written(serialize: Callable[[Any], bytes] | None) -> Callable[[Any], bytes]:
+    """A serializer for answers that may have been written already."""
+    assert serialize is not None  # noqa: S101 - generated handlers always have one
+    return lambda answer: answer if type(answer) is bytes else serialize(answer)
 
 
 def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

@@ -15,6 +15,7 @@ from modelkeep.transport import (
     page_tokens,
     requests,
     search_requests,
+    wire_versions,
 )
 from modelkeep.transport import convert_registry as crossing
 from modelkeep.v1 import registry_service_pb2 as pb
@@ -40,6 +41,7 @@ class RegistryServicer(lineage.LineageRpcs, pb_grpc.RegistryServiceServicer):
         self._diffing = registry.diffing
         self._lineage = registry.lineage
         self._tokens = tokens
+        self._answers = wire_versions.Answers()
 
     async def CreateNamespace(
         self, request: pb.CreateNamespaceRequest, context: Any
@@ -157,12 +159,9 @@ class RegistryServicer(lineage.LineageRpcs, pb_grpc.RegistryServiceServicer):
         )
         return pb.FinalizeVersionResponse(version=crossing.version_to_wire(version))
 
-    async def GetVersion(
-        self, request: pb.GetVersionRequest, context: Any
-    ) -> pb.GetVersionResponse:
+    async def GetVersion(self, request: pb.GetVersionRequest, context: Any) -> Any:
         name = requests.name_of(names.VersionName.parse, request)
-        version = await self._versions.get(callers.current(), name)
-        return pb.GetVersionResponse(version=crossing.version_to_wire(version))
+        return self._answers.of(await self._versions.get(callers.current(), name))
 
     async def ListVersions(
         self, request: pb.ListVersionsRequest, context: Any
@@ -204,13 +203,9 @@ class RegistryServicer(lineage.LineageRpcs, pb_grpc.RegistryServiceServicer):
         )
         return response
 
-    async def ResolveVersion(
-        self, request: pb.ResolveVersionRequest, context: Any
-    ) -> pb.ResolveVersionResponse:
-        version = await self._versions.resolve(
-            callers.current(), *requests.resolve_version(request)
-        )
-        return pb.ResolveVersionResponse(version=crossing.version_to_wire(version))
+    async def ResolveVersion(self, request: pb.ResolveVersionRequest, context: Any) -> Any:
+        asked = requests.resolve_version(request)
+        return self._answers.of(await self._versions.resolve(callers.current(), *asked))
 
     async def DiffVersions(
         self, request: pb.DiffVersionsRequest, context: Any
