@@ -1,9 +1,12 @@
 """structlog set-up: events as JSON lines (or coloured text) on stderr."""
 
 import datetime
+import functools
 import json
 import logging
 import sys
+import time
+from typing import Any
 
 import pydantic_core
 import structlog
@@ -17,9 +20,7 @@ def configure(level: str, style: str) -> None:
     # As bytes, and in few steps: each call is a line, and takes no small part of the time of one.
     structlog.configure(
         processors=[
-            _lead,
-            structlog.processors.format_exc_info,
-            _harmless,
+            _arranged,
             structlog.dev.ConsoleRenderer() if is_console else _to_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -31,23 +32,32 @@ def configure(level: str, style: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
-def _lead(
-    _logger: object, method: str, event: structlog.typing.EventDict
+def _arranged(
+    logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """What a reader looks for first comes first."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    lead = {"timestamp": now.replace("+00:00", "Z"), "level": method, "event": event.pop("event")}
-    return lead | dict(event)
+    """What a reader looks for first comes first, and nothing in it does harm.
 
-
-def _harmless(
-    _logger: object, _method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
-    """Nothing that was sent to us begins a line of its own or moves a reader's terminal."""
-    for key, value in event.items():
+    Nothing that was sent to us begins a line of its own or moves a reader's terminal.
+    """
+    line = {"timestamp": _now(), "level": method, "event": event.pop("event")}
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, method, event)
+    line |= event
+    for key, value in line.items():
         if isinstance(value, str) and not value.isprintable():
-            event[key] = _escaped(value, kept="\n" if key == "exception" else "")
-    return event
+            line[key] = _escaped(value, kept="\n" if key == "exception" else "")
+    return line
+
+
+def _now() -> str:
+    """This instant in UTC, to the microsecond."""
+    seconds, nanos = divmod(time.time_ns(), 10**9)
+    return f"{_second(seconds)}.{nanos // 1000:06}Z"
+
+
+@functools.lru_cache(2)
+def _second(seconds: int) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _escaped(text: str, kept: str) -> str:

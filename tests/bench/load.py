@@ -16,6 +16,8 @@ from typing import Any
 
 import grpc
 
+_TIMEOUT_S = 30.0
+"""As the SDK has it; a server without a deadline from its caller has to keep one itself."""
 COUNTER = b"10000000"
 """Wherever a request has these digits it gets new ones of the same length for each call."""
 
@@ -64,7 +66,7 @@ class Load:
     async def _call(self, call: Any, caller: int, counter: Iterator[int], began: float) -> None:
         turn = caller
         while (sent := time.perf_counter()) < began + self.seconds:
-            await call(self._request(turn, counter))
+            await call(self._request(turn, counter), timeout=_TIMEOUT_S)
             turn += self.rotate
             self.latencies_ms.append((time.perf_counter() - sent) * 1000)
 

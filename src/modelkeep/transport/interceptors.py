@@ -73,6 +73,7 @@ class Scope(grpc.aio.ServerInterceptor):
         self._observer = observer
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any]] = set()
+        self._log = _log.bind()  # or each line looks for it again
 
     async def intercept_service(
         self,
@@ -221,7 +222,7 @@ class Scope(grpc.aio.ServerInterceptor):
             await self._denials.note(caller, failure)
 
     def _tell(self, line: dict[str, str], request_id: str, seconds: float) -> None:
-        _log.info("rpc", **line, request_id=request_id, duration_ms=round(seconds * 1000, 2))
+        self._log.info("rpc", **line, request_id=request_id, duration_ms=round(seconds * 1000, 2))
         if self._observer is not None:
             self._observer.ended(line["method"], line["code"], seconds)
 
