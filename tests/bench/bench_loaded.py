@@ -7,7 +7,7 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,14 @@ def _settings(running: rig.Rig) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def uploading(endpoint: str, size: Size, *, whole: bool) -> AsyncIterator[dict[str, Any]]:
+async def uploading(
+    endpoint: str, size: Size, *, whole: bool, gives_way: bool = False
+) -> AsyncIterator[dict[str, Any]]:
     """Uploads under way inside the block; their figures are in the dictionary after it."""
     told: dict[str, Any] = {}
-    async with rig.program("uploading.py") as uploads:
+    async with rig.program("uploading.py") as uploads, contextlib.AsyncExitStack() as stack:
+        if gives_way:
+            stack.enter_context(rig.giving_way(uploads.pid))
         asked = {
             "endpoint": endpoint,
             "namespace": _NAMESPACE,
@@ -126,7 +130,7 @@ async def measure(size: Size) -> list[report.Figure]:
         return [
             await _memory(running, size),
             *await _together(running, size),
-            await _apart(running, size),
+            *await _apart(running, size),
             await _cut(running, size),
         ]
 
@@ -155,7 +159,7 @@ async def _together(running: rig.Rig, size: Size) -> list[report.Figure]:
         began = await ours.lag_counts()
         await _calls(load, ours.endpoint, size.seconds)
         idle = await ours.lag_counts()
-        figure = await _beside("together", ours.endpoint, ours.endpoint, size, 3.0)
+        figures = await _beside(running, "together", (ours.endpoint, ours.endpoint), size, 3.0)
         loaded = await ours.lag_counts()
     lag = report.Figure(
         name="loaded_loop_lag",
@@ -165,32 +169,54 @@ async def _together(running: rig.Rig, size: Size) -> list[report.Figure]:
         target=20,
         details={"idle_ms": _quantile(_since(began, idle), 0.99) * 1000},
     )
-    return [figure, lag]
+    return [*figures, lag]
 
 
-async def _apart(running: rig.Rig, size: Size) -> report.Figure:
+async def _apart(running: rig.Rig, size: Size) -> list[report.Figure]:
     """The same with a process for each of the two services."""
     async with (
         server(running, MODELKEEP_SERVICES="registry") as small,
         server(running, MODELKEEP_SERVICES="artifact") as bulk,
     ):
-        return await _beside("apart", small.endpoint, bulk.endpoint, size, 1.5)
+        return await _beside(running, "apart", (small.endpoint, bulk.endpoint), size, 1.5)
 
 
-async def _beside(name: str, small: str, bulk: str, size: Size, target: float) -> report.Figure:
-    """How many times longer the slowest of a hundred small calls takes beside uploads."""
-    rounds: list[tuple[dict[str, Any], dict[str, Any]]] = []
+async def _beside(
+    running: rig.Rig, name: str, endpoints: tuple[str, str], size: Size, target: float
+) -> list[report.Figure]:
+    """How many times longer the slowest of a hundred small calls takes beside uploads.
+
+    First with everything on one machine. Then the store and the clients of the uploads give way to
+    the rest, as they do on machines of their own: what is left is how we share our own time.
+    """
     async with rig.program("load.py") as load:
-        await _calls(load, small, min(size.seconds, 1))  # to warm up
-        for _ in range(size.rounds):
-            idle = await _calls(load, small, size.seconds)
-            async with uploading(bulk, size, whole=False) as told:
-                loaded = await _calls(load, small, size.seconds)
-            rounds.append((idle, loaded | {"uploads_mib_per_s": told["mib_per_s"]}))
+        await _calls(load, endpoints[0], min(size.seconds, 1))  # to warm up
+        near = [await _round(load, endpoints, size, gives_way=False) for _ in range(size.rounds)]
+        store = running.store.child
+        with rig.giving_way(store.pid) if store else contextlib.nullcontext():
+            far = [await _round(load, endpoints, size, gives_way=True) for _ in range(size.rounds)]
+    title = f"GetVersion p99, {size.beside} uploads / idle, services {name}"
+    return [
+        _times(near, name=f"loaded_{name}", title=title),
+        _times(
+            far,
+            name=f"loaded_{name}_far",
+            title=f"{title}, store and clients give way",
+            target=target,
+        ),
+    ]
+
+
+def _times(
+    rounds: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+    name: str,
+    title: str,
+    target: float | None = None,
+) -> report.Figure:
     times = [loaded["p99_ms"] / idle["p99_ms"] for idle, loaded in rounds]
     return report.Figure(
-        name=f"loaded_{name}",
-        title=f"GetVersion p99, {size.beside} uploads / idle, services {name}",
+        name=name,
+        title=title,
         unit="times",
         ours=statistics.median(times),
         low=min(times),
@@ -199,6 +225,17 @@ async def _beside(name: str, small: str, bulk: str, size: Size, target: float) -
         target=target,
         details={"rounds": rounds},
     )
+
+
+async def _round(
+    load: asyncio.subprocess.Process, endpoints: tuple[str, str], size: Size, *, gives_way: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Small calls at the first endpoint without and with uploads at the second."""
+    small, bulk = endpoints
+    idle = await _calls(load, small, size.seconds)
+    async with uploading(bulk, size, whole=False, gives_way=gives_way) as told:
+        loaded = await _calls(load, small, size.seconds)
+    return idle, loaded | {"uploads_mib_per_s": told["mib_per_s"]}
 
 
 async def _calls(load: asyncio.subprocess.Process, endpoint: str, seconds: float) -> dict[str, Any]:

@@ -38,6 +38,10 @@ class Store(Protocol):
     def secret_key(self) -> str:
         """Secret key."""
 
+    @property
+    def child(self) -> child.Child | None:
+        """Its process, while it runs."""
+
     async def start(self) -> None:
         """Start and return once it answers."""
 
@@ -54,7 +58,7 @@ class Minio:
         self.endpoint = ""
         self.access_key = secrets.token_hex(8)
         self.secret_key = secrets.token_hex(16)
-        self._child: child.Child | None = None
+        self.child: child.Child | None = None
 
     async def start(self) -> None:
         """Start and return once it answers."""
@@ -62,7 +66,7 @@ class Minio:
         objects = self._data / "minio"
         files.private_directory(objects)
         argv = [str(self._binary), "server", "--quiet", "--address", self.endpoint, str(objects)]
-        self._child = child.start(self._program(argv), child.Places(self._data))
+        self.child = child.start(self._program(argv), child.Places(self._data))
         async with asyncio.timeout(_START_TIMEOUT_S):
             while not ports.answers(int(self.endpoint.rpartition(":")[2])):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
@@ -86,9 +90,9 @@ class Minio:
 
     async def stop(self) -> None:
         """End it."""
-        if self._child is not None:
-            await self._child.stop()
-            self._child = None
+        if self.child is not None:
+            await self.child.stop()
+            self.child = None
 
 
 def minio_binary() -> Path | None:
@@ -133,6 +137,25 @@ def cpu_s(pid: int) -> float:
         return 0.0
     user, system = stat.read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def giving_way(pid: int) -> Iterator[None]:
+    """Inside the block a process, and what it starts, runs only while nobody else wants the core.
+
+    For what stands for other machines: the store, clients of uploads. On Linux only.
+    """
+    _schedule(pid, os.SCHED_IDLE)
+    try:
+        yield
+    finally:
+        _schedule(pid, os.SCHED_OTHER)
+
+
+def _schedule(pid: int, policy: int) -> None:
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(ProcessLookupError):  # a thread that ends meanwhile
+            os.sched_setscheduler(int(task.name), policy, os.sched_param(0))
 
 
 def _status_kib(pid: int, key: str) -> int:
