@@ -4,7 +4,9 @@ import asyncio
 import datetime
 import functools
 import gc
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -103,7 +105,11 @@ async def examine_store(config: Config) -> list[Finding]:
 
 
 async def serve(
-    config: Config, on_ready: Callable[[str], None], on_admin: Callable[[str], None]
+    config: Config,
+    on_ready: Callable[[str], None],
+    on_admin: Callable[[str], None],
+    *,
+    is_worker: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; raises `config.CannotServe`.
 
@@ -111,16 +117,25 @@ async def serve(
         config: what to serve with.
         on_ready: told the `host:port` when calls are taken.
         on_admin: told the `host:port` of the admin port before that, if there is to be one.
+        is_worker: share the port with others, and stop when stdin ends: who started us is gone.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stopping.set)
+    if is_worker:
+        loop.add_reader(sys.stdin, _stop_at_end, stopping)
     with _plainly():
-        async with running(config, on_admin) as endpoint:
+        async with running(config, on_admin, is_worker=is_worker) as endpoint:
             _seldom_look_for_cycles()
             on_ready(endpoint)
             await stopping.wait()
+
+
+def _stop_at_end(stopping: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1):
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        stopping.set()
 
 
 def _seldom_look_for_cycles() -> None:
@@ -144,7 +159,10 @@ def _plainly() -> Iterator[None]:
 
 @asynccontextmanager
 async def running(
-    config: Config, on_admin: Callable[[str], None] = lambda _: None
+    config: Config,
+    on_admin: Callable[[str], None] = lambda _: None,
+    *,
+    is_worker: bool = False,
 ) -> AsyncIterator[str]:
     """A server that takes calls inside the block; yields its `host:port`.
 
@@ -170,6 +188,7 @@ async def running(
             admin.calls if config.admin_listen else None,
             _open_denials(db, stack),
             limiter=limiter,
+            shares_port=is_worker,
         )
         if "registry" in config.services:
             await _offer_registry(config, db, blobs, grpc_server, stack, deciding=deciding)

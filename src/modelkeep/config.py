@@ -177,6 +177,7 @@ class Config:
     anonymous_role: AnonymousRole = ""
     access_cache_s: int = 5
     services: frozenset[str] = SERVICES
+    workers: int = 1
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"
     database_pool_size: int = 16

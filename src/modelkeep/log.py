@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic_core
@@ -14,13 +15,17 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(level: str, style: str) -> None:
-    """Set the least level (debug, info, warning, error) and the style (json, console)."""
+def configure(level: str, style: str, worker: int | None = None) -> None:
+    """Set the least level (debug, info, warning, error) and the style (json, console).
+
+    Each line of a worker has its number.
+    """
+    fixed = {} if worker is None else {"worker": worker}
     is_console = style == "console"
     # As bytes, and in few steps: each call is a line, and takes no small part of the time of one.
     structlog.configure(
         processors=[
-            _arranged,
+            functools.partial(_arranged, fixed),
             structlog.dev.ConsoleRenderer() if is_console else _to_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -33,13 +38,13 @@ def configure(level: str, style: str) -> None:
 
 
 def _arranged(
-    logger: Any, method: str, event: structlog.typing.EventDict
+    fixed: Mapping[str, object], logger: Any, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """What a reader looks for first comes first, and nothing in it does harm.
 
     Nothing that was sent to us begins a line of its own or moves a reader's terminal.
     """
-    line = {"timestamp": _now(), "level": method, "event": event.pop("event")}
+    line = {"timestamp": _now(), "level": method, "event": event.pop("event"), **fixed}
     if "exc_info" in event:
         event = structlog.processors.format_exc_info(logger, method, event)
     line |= event

@@ -14,6 +14,7 @@ _PLAIN = "text/plain; charset=utf-8"
 _MOST_CONNECTIONS = 32
 _MOST_HEADER_BYTES = 8192
 _READ_BYTES = 4096
+_ANSWER_BYTES = 65_536
 _TIMEOUT_S = 10.0
 
 
@@ -107,6 +108,43 @@ async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> 
             return event
         else:
             return None
+
+
+async def get(endpoint: str, path: str, timeout_s: float) -> Page:
+    """A page of another process's admin port.
+
+    Raises `errors.Unavailable` if it does not answer in time, or not as HTTP.
+    """
+    host, _, port = endpoint.rpartition(":")
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            try:
+                return await _asked(reader, writer, endpoint, path)
+            finally:
+                writer.transport.abort()
+    except (TimeoutError, OSError, h11.ProtocolError) as error:
+        raise errors.Unavailable(f"{endpoint}{path} does not answer") from error
+
+
+async def _asked(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, endpoint: str, path: str
+) -> Page:
+    connection = h11.Connection(h11.CLIENT)
+    headers = [("host", endpoint), ("connection", "close")]
+    for sent in (h11.Request(method="GET", target=path, headers=headers), h11.EndOfMessage()):
+        writer.write(connection.send(sent) or b"")
+    status, body = HTTPStatus.OK, bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_ANSWER_BYTES))
+        elif isinstance(event, h11.Response):
+            status = HTTPStatus(event.status_code)
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            return Page(bytes(body), status)
 
 
 def _head(page: Page) -> h11.Response:

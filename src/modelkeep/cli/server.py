@@ -5,13 +5,17 @@ works without.
 """
 
 import asyncio
+import dataclasses
 import os
+import sys
 from pathlib import Path
 
 import click
 
 from modelkeep import allocator, config
 from modelkeep.cli import extras, own_admin
+
+_MOST_WORKERS = 128
 
 
 @click.command()
@@ -51,15 +55,26 @@ def dev(context: click.Context, data: Path | None, listen: str, verbose: bool) -
     type=click.Path(dir_okay=False, path_type=Path),
     help="Make whoever runs this an administrator, and keep a token of theirs in this file.",
 )
-def serve(migrate_first: bool, token_file: Path | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, _MOST_WORKERS),
+    help="Server processes behind the address, each with a core.  [default: MODELKEEP_WORKERS, 1]",
+)
+@click.option("--worker", type=int, hidden=True, help="The number of a worker, which we start.")
+def serve(
+    migrate_first: bool, token_file: Path | None, workers: int | None, worker: int | None
+) -> None:
     """Run the server on the Postgres and S3 store of the MODELKEEP_ variables."""
     with extras.plain_failures():
         chosen = config.from_environ(os.environ)
-        allocator.ensure(os.environ)
+        if workers is not None:
+            chosen = dataclasses.replace(chosen, workers=workers)
+        if chosen.workers == 1:
+            allocator.ensure(os.environ)
         from modelkeep import log  # noqa: PLC0415 - an extra
 
-        log.configure(chosen.log_level, chosen.log_format)
-        asyncio.run(_serve(chosen, token_file, migrate_first=migrate_first))
+        log.configure(chosen.log_level, chosen.log_format, worker)
+        asyncio.run(_serve(chosen, token_file, migrate_first=migrate_first, worker=worker))
 
 
 @click.command()
@@ -76,14 +91,29 @@ def migrate() -> None:
             click.echo("nothing to apply")
 
 
-async def _serve(chosen: config.Config, token_file: Path | None, *, migrate_first: bool) -> None:
+async def _serve(
+    chosen: config.Config, token_file: Path | None, *, migrate_first: bool, worker: int | None
+) -> None:
     from modelkeep import app  # noqa: PLC0415 - an extra
 
     if migrate_first:
         await app.migrate(chosen.database_url)
     if token_file is not None:
         await own_admin.keep_token(token_file, chosen.database_url)
-    await app.serve(chosen, _announce, _announce_admin)
+    if chosen.workers == 1:
+        is_worker = worker is not None
+        await app.serve(chosen, _announce, _announce_admin, is_worker=is_worker)
+    else:
+        await _supervise(chosen)
+
+
+async def _supervise(chosen: config.Config) -> None:
+    from modelkeep.workers import supervising  # noqa: PLC0415 - an extra
+
+    try:
+        await supervising.supervise(chosen, os.environ, _announce, _announce_admin)
+    except supervising.EndedEarly as failure:  # it has said why
+        sys.exit(failure.exit_code or 1)
 
 
 def _announce(endpoint: str) -> None:

@@ -53,7 +53,6 @@ _OTHER_FILES = 256
 """File descriptors kept for the database, the store and ourselves."""
 _MINUTE_MS = 60_000
 _OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a second server on the port is an error, not half the traffic
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_metadata_size", 16 * limits.KIB),
@@ -86,6 +85,7 @@ class Server:
         observer: is told of every call.
         denials: is told of every call that was denied.
         limiter: keeps the limits of calls.
+        shares_port: whether other processes of ours may listen at the same doors.
 
     Attributes:
         draining: set when the server is about to stop; long streams then end by themselves.
@@ -101,6 +101,7 @@ class Server:
         denials: interceptors.DenialObserver | None = None,
         *,
         limiter: limiting.Limiter | None = None,
+        shares_port: bool = False,
     ) -> None:
         self.draining = asyncio.Event()
         self.started = False
@@ -112,7 +113,13 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._names: list[str] = [""]
         self._grpc = grpc.aio.server(
-            interceptors=(self._scope,), options=(*_OPTIONS, *_most(self._limiter.limits))
+            interceptors=(self._scope,),
+            options=(
+                *_OPTIONS,
+                *_most(self._limiter.limits),
+                # Else a second server on the port is an error, not half the traffic.
+                ("grpc.so_reuseport", int(shares_port)),
+            ),
         )
 
     def add_registry(self, registry: usecases.Registry, tokens: page_tokens.PageTokens) -> None:
