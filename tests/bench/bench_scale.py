@@ -7,6 +7,7 @@ the machine meets both alike.
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import shutil
 import statistics
@@ -35,6 +36,8 @@ PAGE_TARGET_MS = 50.0
 TAIL_TARGET = 10.0
 RESOLVE_TARGET = 0.6
 MLFLOW_TARGET = 15.0
+_CONNECTIONS = 16
+"""So many that the kernel spreads them over the workers; MLflow's callers have one each."""
 AT_ONCE = 64
 _SERVICE = "/modelkeep.v1.RegistryService/"
 _BYTES_A_VERSION = 22_000
@@ -269,29 +272,48 @@ async def resolve(
 
 async def beside_mlflow(
     stack: AsyncExitStack, ground: rig.Grounds, loading: Loading, large: Side, length: Length
-) -> report.Figure:
-    """Resolve by alias against MLflow's get-model-version-by-alias, 64 callers each."""
+) -> list[report.Figure]:
+    """Resolve by alias against MLflow's get-model-version-by-alias, 64 callers each.
+
+    With as many workers as MLflow has, and with one, which is the usual.
+    """
     installed = await asyncio.to_thread(mlflow_side.install)
     url = await database(ground, "mlflow")
     endpoint = await stack.enter_async_context(mlflow_side.running(url, ground.directory))
     paths = await asyncio.to_thread(mlflow_side.seed, endpoint, 16, 4)
     http = await stack.enter_async_context(rig.program("load_http.py"))
     requests = next(kind.requests for kind in large.kinds if kind.name == "resolve_alias")[:16]
+    serving = rig.serving(
+        ground, "workers", large.running.database_url, MODELKEEP_WORKERS=str(mlflow_side.WORKERS)
+    )
+    many = dataclasses.replace(large, running=await stack.enter_async_context(serving))
     how = {"at_once": AT_ONCE, "seconds": 2 * length.seconds}
     rounds = []
     for _ in range(length.rounds + 1):
         theirs = await mlflow_side.measure(http, endpoint, paths, 2 * length.seconds)
-        rounds.append((await loading.run(large, "ResolveVersion", requests, **how), theirs))
-    measured = rounds[1:]  # the first warms up
-    return report.compared(
-        [ours["rate"] for ours, _ in measured],
-        [theirs["rate"] for _, theirs in measured],
-        name="scale_mlflow",
-        title=f"Resolve by alias / MLflow {installed}, {AT_ONCE} at once",
-        unit="calls/s",
-        target=MLFLOW_TARGET,
-        details={"mlflow_p50_ms": statistics.median(theirs["p50_ms"] for _, theirs in measured)},
-    )
+        one = await loading.run(large, "ResolveVersion", requests, **how)
+        several = await loading.run(
+            many, "ResolveVersion", requests, **how, connections=_CONNECTIONS
+        )
+        rounds.append((theirs, one, several))
+    theirs, one, several = zip(*rounds[1:], strict=True)  # the first warms up
+    title = f"Resolve by alias / MLflow {installed}, {AT_ONCE} at once"
+    details = {"mlflow_p50_ms": statistics.median(run["p50_ms"] for run in theirs)}
+    return [
+        report.compared(
+            [run["rate"] for run in ours],
+            [run["rate"] for run in theirs],
+            name=name,
+            title=f"{title}, {workers} for {mlflow_side.WORKERS} of MLflow",
+            unit="calls/s",
+            target=target,
+            details=details,
+        )
+        for name, workers, ours, target in (
+            ("scale_mlflow", f"{mlflow_side.WORKERS} workers", several, MLFLOW_TARGET),
+            ("scale_mlflow_one", "one process", one, None),
+        )
+    ]
 
 
 async def measure(versions: int, length: Length, *, mlflow: bool) -> list[report.Figure]:
@@ -307,7 +329,7 @@ async def measure(versions: int, length: Length, *, mlflow: bool) -> list[report
         figures.append(pages_in_server(figures, large))
         figures.append(await resolve(stack, loading, large, length))
         if mlflow:
-            figures.append(await beside_mlflow(stack, ground, loading, large, length))
+            figures += await beside_mlflow(stack, ground, loading, large, length)
         figures += await create(loading, small, large, length)
     print(f"took {time.perf_counter() - began:.0f} s")
     return figures

@@ -4,6 +4,7 @@ One JSON object a line in, one out. Messages stay bytes on this side, for ours a
 """
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import json
@@ -26,7 +27,8 @@ COUNTER = b"10000000"
 class Load:
     """`at_once` callers, each sending its next request when the one before is answered.
 
-    Each caller has a request of its own, or goes through all of them if `rotate`.
+    Each caller has a request of its own, or goes through all of them if `rotate`. They share
+    so many connections.
     """
 
     endpoint: str
@@ -35,16 +37,20 @@ class Load:
     at_once: int
     seconds: float
     rotate: bool = False
+    connections: int = 1
     token: str = field(default="", repr=False)
     latencies_ms: list[float] = field(default_factory=list)
 
     async def run(self, counter: Iterator[int]) -> dict[str, Any]:
         """Rate per second, and p50 and p99 in milliseconds, of all calls begun within the time."""
-        async with grpc.aio.insecure_channel(self.endpoint) as channel:
-            call: Any = self._presenting(channel.unary_unary(self.method))
-            first = await call(self._request(0, counter), wait_for_ready=True, timeout=30)
+        async with contextlib.AsyncExitStack() as stack:
+            calls = [await self._connected(stack) for _ in range(self.connections)]
+            for call in calls:
+                first = await call(self._request(0, counter), wait_for_ready=True, timeout=30)
             began = time.perf_counter()
-            callers = (self._call(call, n, counter, began) for n in range(self.at_once))
+            callers = (
+                self._call(calls[n % len(calls)], n, counter, began) for n in range(self.at_once)
+            )
             await asyncio.gather(*callers)
             took_s = time.perf_counter() - began
         return {
@@ -55,6 +61,13 @@ class Load:
             "request_bytes": len(self.requests[0]),
             "response_bytes": len(first),
         }
+
+    async def _connected(self, stack: contextlib.AsyncExitStack) -> Any:
+        """The call, over a connection that no other has."""
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channel = grpc.aio.insecure_channel(self.endpoint, options)
+        await stack.enter_async_context(channel)
+        return self._presenting(channel.unary_unary(self.method))
 
     def _presenting(self, call: Any) -> Any:
         """The call with our token in its metadata."""

@@ -213,14 +213,16 @@ async def grounds(
 
 
 @contextlib.asynccontextmanager
-async def serving(ground: Grounds, name: str, database_url: str) -> AsyncIterator[Rig]:
-    """A server over one database of the grounds, in a directory of its own."""
+async def serving(
+    ground: Grounds, name: str, database_url: str, **settings: str
+) -> AsyncIterator[Rig]:
+    """A server over one database of the grounds, in a directory of its own, with more settings."""
     data = ground.directory / name
     files.private_directory(data)
     services = cast(  # it only asks where they are
         "tuple[postgres.Postgres, seaweed.SeaweedFS]", (_Named(database_url), ground.store)
     )
-    environ = clean_environ() | OPEN
+    environ = clean_environ() | OPEN | settings
     front = server.Server(data, services, f"{ports.LOOPBACK}:0", environ)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(front.stop)

@@ -186,6 +186,7 @@ def rows_read(plan: dict[str, Any]) -> Iterator[int]:
 
 READS = {
     "GetVersion": (versions.GET, "version_semver_unique"),
+    "many GetVersion": (versions.GET_MANY, "version_semver_unique"),
     "ListVersions": (versions.LIST, "version_ordinal_unique"),
     "ResolveVersion by stage": (resolving.BY_STAGE, "stage_assignment_history"),
     "ResolveVersion by range": (resolving.BY_RANGE, "version_newest"),

@@ -10,6 +10,7 @@ from support import memory_store, sealing, uploading
 from modelkeep.domain import aliases, errors, models, names, refs, versions
 from modelkeep.service import usecases
 from modelkeep.storage import database, resolving
+from modelkeep.storage import versions as version_rows
 
 CALLER, NOT_ONCE, MODEL = sealing.CALLER, sealing.NOT_ONCE, sealing.MODEL
 VERSIONS = 8
@@ -57,6 +58,29 @@ def name(number: int) -> names.VersionName:
 @pytest.fixture
 async def setting(db: database.Database, memory: memory_store.MemoryBlobStore) -> Setting:
     return Setting(db, memory)
+
+
+async def test_versions_are_the_same_by_name_together_and_alone(setting: Setting) -> None:
+    await setting.fill()
+    deleted = name(0)
+    await setting.cases.versions.delete(CALLER, NOT_ONCE, deleted, "")
+    asked = [
+        *(name(number) for number in range(VERSIONS)),
+        name(99),
+        names.VersionName("nowhere", "m", "1.0.0"),
+    ]
+
+    async def get(wanted: names.VersionName) -> versions.Version:
+        return await setting.cases.versions.get(CALLER, wanted)
+
+    alone = [(await asyncio.gather(get(one), return_exceptions=True))[0] for one in asked]
+    together = await asyncio.gather(*map(get, [*asked, *asked]), return_exceptions=True)
+    assert [told(each) for each in together] == [told(each) for each in alone] * 2
+    assert len({told(each) for each in alone}) == len(asked)
+    async with setting.db.connection() as connection:
+        found = await version_rows.get_all(connection, asked)
+    assert found == dict(zip(asked, alone[:VERSIONS], strict=False))
+    assert found[deleted].state is versions.VersionState.DELETED
 
 
 async def test_all_kinds_of_references_mean_the_same_together_and_alone(setting: Setting) -> None:

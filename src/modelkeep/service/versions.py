@@ -45,6 +45,7 @@ class Versions:
         self._retention = retention
         self._db = db
         self._changes = changes.Changes(db)
+        self._getting = gathering.Gathered(self._get, self._get_all)
         self._resolving = gathering.Gathered(self._resolve, self._resolve_all)
 
     async def create(
@@ -68,8 +69,19 @@ class Versions:
     async def get(self, caller: callers.Caller, name: names.VersionName) -> versions.Version:
         """Read a version, deleted or not; raises `errors.NotFound`."""
         policy.require(caller, policy.Action.READ_VERSION, name)
+        return await self._getting.get(name)
+
+    async def _get(self, name: names.VersionName) -> versions.Version:
         async with self._db.connection() as connection:
             return (await rows.get(connection, name)).version
+
+    async def _get_all(
+        self, wanted: Collection[names.VersionName]
+    ) -> Mapping[names.VersionName, versions.Version]:
+        """What several calls ask for; each was permitted to see the namespace of its version."""
+        with sight.only(*{name.namespace for name in wanted}):
+            async with self._db.connection() as connection:
+                return await rows.get_all(connection, wanted)
 
     async def resolve(
         self, caller: callers.Caller, ref: refs.Ref, as_of: datetime.datetime | None

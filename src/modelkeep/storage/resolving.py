@@ -4,12 +4,11 @@ Each has two forms: what holds now, and what held at an instant ($3).
 """
 
 import datetime
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelkeep.domain import errors, refs, versions
-from modelkeep.storage import codec, database
+from modelkeep.storage import codec, database, together
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import versions as version_rows
 
@@ -65,17 +64,8 @@ class _Form:
 
     @property
     def many(self) -> str:
-        """`now` for many references: arrays instead of values, and which of them a row answers.
-
-        OFFSET 0 has each looked up by itself, as `now` is; Postgres would join all of them at once.
-        """
-        types = ("text", "text", *self.types)
-        columns = [f"argument_{number}" for number in range(1, len(types) + 1)]
-        arrays = ", ".join(f"${number}::{name}[]" for number, name in enumerate(types, 1))
-        one = re.sub(r"\$(\d)", r"asked.argument_\1", self.now)
-        return f"""SELECT asked.place, found.*
-FROM unnest({arrays}) WITH ORDINALITY AS asked ({", ".join(columns)}, place)
-CROSS JOIN LATERAL ({one} OFFSET 0) found"""
+        """`now` for many references."""
+        return together.for_many(self.now, ("text", "text", *self.types))
 
 
 _FORMS = {

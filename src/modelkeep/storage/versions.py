@@ -4,12 +4,12 @@ import dataclasses
 import datetime
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modelkeep.domain import errors, manifests, names, pages, semver, specs, versions
-from modelkeep.storage import codec, database
+from modelkeep.storage import codec, database, together
 from modelkeep.storage import models as model_rows
 
 HEAD = """v.version_id, v.namespace_id, v.model_id, n.name AS namespace, m.name AS model, v.ordinal,
@@ -34,6 +34,7 @@ INSERT INTO stage_assignment (namespace_id, model_id, version_id, stage, reason,
 SELECT $1, $2, version_id, 'development', 'created', $12 FROM inserted
 ) SELECT * FROM inserted"""
 GET = f"SELECT {WHOLE} FROM {FROM} WHERE n.name = $1 AND m.name = $2 AND v.version = $3"
+GET_MANY = together.for_many(GET, ("text", "text", "text"))
 GET_BY_ID = f"SELECT {WHOLE} FROM {FROM} WHERE v.version_id = $1"
 FIND_ID = f"SELECT v.version_id FROM {FROM} WHERE n.name = $1 AND m.name = $2 AND v.version = $3"
 LOCK = f"{FIND_ID} FOR NO KEY UPDATE OF v"
@@ -136,6 +137,15 @@ async def insert(
 async def get(connection: database.Connection, name: names.VersionName) -> Stored:
     """Read a version, deleted or not, or raise `errors.NotFound`."""
     return _stored(await connection.fetchrow(GET, *_key(name)), name)
+
+
+async def get_all(
+    connection: database.Connection, wanted: Collection[names.VersionName]
+) -> dict[names.VersionName, versions.Version]:
+    """Versions by their names, deleted or not; those that are not there are left out."""
+    asked = list(wanted)
+    rows = await connection.fetch(GET_MANY, *zip(*map(_key, asked), strict=True))
+    return {asked[row["place"] - 1]: whole_from_row(row) for row in rows}
 
 
 async def lock(connection: database.Connection, name: names.VersionName) -> Stored:
