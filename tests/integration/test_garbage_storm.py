@@ -32,16 +32,18 @@ PASSING = (
     errors.NotFound,  # the record of an upload that was forgotten meanwhile
 )
 # Locked rows are left out: a test that makes all old at once must not wait for others in a ring.
+LOCK_BLOBS = """
+SELECT digest FROM blob WHERE NOT encode(digest, 'hex') = ANY($1::text[])
+AND touched_at <= $2 FOR UPDATE SKIP LOCKED"""
 AGE_BLOBS = """
-UPDATE blob SET touched_at = touched_at - interval '30 days' WHERE digest IN (
-    SELECT digest FROM blob WHERE NOT encode(digest, 'hex') = ANY($1::text[])
-    AND touched_at <= $2 FOR UPDATE SKIP LOCKED)"""
-AGE_FINISHED = """
-UPDATE upload SET finished_at = finished_at - interval '30 days' WHERE upload_id IN (
-    SELECT upload_id FROM upload FOR UPDATE SKIP LOCKED)"""
+UPDATE blob SET touched_at = touched_at - interval '30 days' WHERE digest = ANY($1::bytea[])"""
+LOCK_UPLOADS = "SELECT upload_id FROM upload FOR UPDATE SKIP LOCKED"
+AGE_UPLOADS = """
+UPDATE upload SET finished_at = finished_at - interval '30 days'
+WHERE upload_id = ANY($1::text[])"""
 EXPIRE = """
-UPDATE upload SET expires_at = now() - interval '1 day' WHERE upload_id IN (
-    SELECT upload_id FROM upload WHERE state = 'active' FOR UPDATE SKIP LOCKED)"""
+UPDATE upload SET expires_at = now() - interval '1 day'
+WHERE upload_id = ANY($1::text[]) AND state = 'active'"""
 RETIRE_LONG_AGO = "UPDATE pack SET retired_at = retired_at - interval '30 days'"
 KNOWN_KEYS = """
 SELECT storage_key FROM blob UNION ALL SELECT storage_key FROM upload WHERE state = 'active'"""
@@ -156,7 +158,7 @@ class Storm:
 
     async def _push(self, contents: list[bytes]) -> None:
         wanted = {uploading.digest_of(content): content for content in contents}
-        missing = await self._missing(list(wanted))
+        missing = await self.node().replica.missing(list(wanted))
         if self._chance.random() < 0.5:
             small = [digest for digest in missing if len(wanted[digest]) <= PART]
             await self._write_batch([wanted[digest] for digest in small])
@@ -166,12 +168,6 @@ class Storm:
             while not done:
                 with contextlib.suppress(*PASSING):
                     done = await self._upload(wanted[digest])
-
-    async def _missing(self, digests: list[str]) -> tuple[str, ...]:
-        while True:
-            # Of two who wait for each other's rows Postgres ends one, who then asks again.
-            with contextlib.suppress(errors.Unavailable):
-                return await self.node().replica.missing(digests)
 
     async def _write_batch(self, contents: list[bytes]) -> None:
         if not contents:
@@ -241,12 +237,12 @@ class Storm:
         async with self._db.connection() as connection:
             now = await connection.fetchval("SELECT clock_timestamp()")
             left_out = [d.removeprefix("sha256:") for d, n in self._in_flight.items() if n > 0]
-            await connection.execute(AGE_BLOBS, left_out, now)
-            await connection.execute(AGE_FINISHED)
+            async with connection.transaction():
+                old = await connection.fetch(LOCK_BLOBS, left_out, now)
+                await connection.execute(AGE_BLOBS, [row["digest"] for row in old])
             if not self._reading:  # nobody reads for a month
                 await connection.execute(RETIRE_LONG_AGO)
-            if self._chance.random() < 0.5:
-                await connection.execute(EXPIRE)
+            await _age_uploads(connection, expire=self._chance.random() < 0.5)
             keys = [row["storage_key"] for row in await connection.fetch(KNOWN_KEYS)]
         for key in keys:
             if key in self._memory.modified_at:
@@ -284,13 +280,21 @@ class Storm:
         reaper = reaping.Reaper(self._db, self._faulty)  # whose rounds see all there is
         while True:
             async with self._db.connection() as connection:
-                await connection.execute(EXPIRE)
+                await _age_uploads(connection, expire=True)
             await self.age()
             for key in self._memory.modified_at:
                 self._memory.modified_at[key] -= AGES
             reaped = await reaper.round()
             if not await self.node().collect(100) and reaped == reaping.Reaped():
                 return
+
+
+async def _age_uploads(connection: database.Connection, *, expire: bool) -> None:
+    async with connection.transaction():
+        ids = [row["upload_id"] for row in await connection.fetch(LOCK_UPLOADS)]
+        await connection.execute(AGE_UPLOADS, ids)
+        if expire:
+            await connection.execute(EXPIRE, ids)
 
 
 def _size_of(seed: int) -> int:

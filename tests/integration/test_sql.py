@@ -1,17 +1,14 @@
 """Postgres itself checks the SQL: every statement is prepared, and hot reads keep their plans."""
 
 import asyncio
-import importlib
 import json
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
 import pytest
-from support import services
+from support import services, statements
 
-from modelkeep import storage
 from modelkeep.domain import errors
 from modelkeep.storage import (
     aliases,
@@ -35,32 +32,17 @@ from modelkeep.storage import (
 )
 
 
-def statements() -> list[tuple[str, str]]:
-    """Every statement constant of every storage module."""
-    found = []
-    for module_info in pkgutil.iter_modules(storage.__path__):
-        module = importlib.import_module(f"modelkeep.storage.{module_info.name}")
-        found += [
-            (f"{module_info.name}.{name}", value)
-            for name, value in vars(module).items()
-            if name.isupper()
-            and isinstance(value, str)
-            and value.lstrip().split(" ")[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
-        ]
-    return found
-
-
 async def test_postgres_accepts_every_statement(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     refused = {}
-    for name, statement in statements():
+    for name, statement in statements.all_of_them():
         try:
             await connection.prepare(statement)
         except asyncpg.PostgresError as error:
             refused[name] = str(error)
     await connection.close()
     assert refused == {}
-    assert len(statements()) > 50
+    assert len(statements.all_of_them()) > 50
 
 
 HOT = {
@@ -69,6 +51,7 @@ HOT = {
     "find old events": event_compacting.LIST_OLD,
     "find what may be compacted": event_compacting.FIND_CUT,
     "find webhooks behind": delivering.LIST_BEHIND,
+    "find a delivery that is due": delivering.LOCK_DUE,
     "claim a delivery": delivering.CLAIM,
     "plan deliveries": delivering.PLAN,
     "promote a delivery": deliveries.PROMOTE,
@@ -88,9 +71,12 @@ HOT = {
     "find the highest release": next_versions.FIND_HIGHEST_RELEASE,
     "find an intended draft": next_versions.FIND_INTENDED,
     "list files that differ": diffs.LIST_DIFFERING,
+    "find a blob to re-read": rot.LOCK_DUE,
     "claim a blob to re-read": rot.CLAIM,
     "list exposed versions": rot.LIST_EXPOSED,
     "find blobs": files.FIND_BLOBS,
+    "find blobs in use": blob_use.FIND,
+    "lock blobs in use": blob_use.LOCK,
     "touch blobs": blob_use.TOUCH,
     "look for garbage": garbage.LOOK,
     "collect garbage": garbage.DELETE,
@@ -240,7 +226,7 @@ async def test_the_wall_takes_no_index_away(database_url: str) -> None:
     await owner.execute("SET plan_cache_mode = force_generic_plan")
     server = await services.as_server(database_url, "n1")
     worse = {}
-    for name, statement in statements():
+    for name, statement in statements.all_of_them():
         if name.startswith("migrations."):
             continue  # the owner's
         before, behind = await scans(owner, statement), await scans(server, statement)

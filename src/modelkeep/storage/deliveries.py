@@ -34,10 +34,12 @@ AND NOT EXISTS (
     SELECT FROM webhook_delivery
     WHERE webhook_id = $1 AND resource = $2 AND next_attempt_at IS NOT NULL)"""
 EVENT_EXISTS = "SELECT EXISTS (SELECT FROM event_log WHERE namespace_id = $1 AND seq = $2)"
+# What another replica forgets at this moment is left to it.
 FORGET = """
 DELETE FROM webhook_delivery WHERE (webhook_id, seq) IN (
     SELECT webhook_id, seq FROM webhook_delivery
-    WHERE finished_at < now() - $1::interval ORDER BY finished_at LIMIT $2)"""
+    WHERE finished_at < now() - $1::interval ORDER BY finished_at LIMIT $2
+    FOR UPDATE SKIP LOCKED)"""
 
 _SHOWN_ATTEMPTS = 100
 

@@ -27,15 +27,14 @@ ON CONFLICT (webhook_id, seq) DO NOTHING"""
 NOTE_LOST = """
 INSERT INTO webhook_delivery (webhook_id, seq, action, resource, state, finished_at, error)
 VALUES ($1, $2, 'events.lost', $3, 'failed', now(), $4) ON CONFLICT (webhook_id, seq) DO NOTHING"""
+LOCK_DUE = """
+SELECT d.webhook_id, d.seq FROM webhook_delivery d JOIN webhook w USING (webhook_id)
+WHERE d.next_attempt_at <= now() AND w.enabled AND d.webhook_id <> ALL ($1::bigint[])
+ORDER BY d.next_attempt_at LIMIT 1 FOR UPDATE OF d SKIP LOCKED"""
 CLAIM = """
-WITH due AS (
-    SELECT d.webhook_id, d.seq FROM webhook_delivery d JOIN webhook w USING (webhook_id)
-    WHERE d.next_attempt_at <= now() AND w.enabled AND d.webhook_id <> ALL ($1::bigint[])
-    ORDER BY d.next_attempt_at LIMIT 1 FOR UPDATE OF d SKIP LOCKED)
-UPDATE webhook_delivery d SET attempts = attempts + 1, tries = tries + 1,
-next_attempt_at = now() + $2::interval, leased_until = now() + $2::interval
-FROM due WHERE d.webhook_id = due.webhook_id AND d.seq = due.seq
-RETURNING d.webhook_id, d.seq, d.attempts, d.tries"""
+UPDATE webhook_delivery SET attempts = attempts + 1, tries = tries + 1,
+next_attempt_at = now() + $3::interval, leased_until = now() + $3::interval
+WHERE webhook_id = $1 AND seq = $2 RETURNING webhook_id, seq, attempts, tries"""
 GET_ORDER = """
 SELECT w.uid, n.name AS namespace, w.url, w.secret, w.failing_since IS NOT NULL AS failing,
 CASE WHEN w.previous_until > now() THEN w.previous_secret END AS previous_secret,
@@ -130,9 +129,12 @@ async def claim(
     connection: database.Connection, busy: Collection[int], lease_s: float
 ) -> Claim | None:
     """The delivery that is due longest, for so long ours; none of the busy webhooks'."""
-    row = await connection.fetchrow(CLAIM, list(busy), datetime.timedelta(seconds=lease_s))
-    if row is None:
-        return None
+    lease = datetime.timedelta(seconds=lease_s)
+    async with connection.transaction():
+        due = await connection.fetchrow(LOCK_DUE, list(busy))
+        if due is None:
+            return None
+        (row,) = await connection.fetch(CLAIM, due["webhook_id"], due["seq"], lease)
     return Claim(row["webhook_id"], row["seq"], row["attempts"], row["tries"])
 
 

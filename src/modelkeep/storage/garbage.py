@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from modelkeep.domain import garbage
-from modelkeep.storage import codec, database, packs
+from modelkeep.storage import codec, database, packs, uploads
 
 
 def _unreached(blob: str) -> str:
@@ -46,13 +46,9 @@ THEN (SELECT p.size_bytes FROM pack p WHERE p.storage_key = b.pack_key)
 ELSE 0 END AS freed_bytes
 FROM blob b WHERE b.namespace_id = $1 AND b.digest = ANY($2::bytea[])"""
 # A record that an upload brought the blob would promise what is no longer there.
-FORGET = """
-WITH over AS (
-    SELECT upload_id FROM upload WHERE namespace_id = $1 AND digest = ANY($2::bytea[])
-    AND state = 'committed'),
-claims AS (DELETE FROM upload_claim WHERE upload_id IN (SELECT upload_id FROM over)),
-parts AS (DELETE FROM upload_part WHERE upload_id IN (SELECT upload_id FROM over))
-DELETE FROM upload WHERE upload_id IN (SELECT upload_id FROM over)"""
+LOCK_UPLOADS = """
+SELECT upload_id FROM upload WHERE namespace_id = $1 AND digest = ANY($2::bytea[])
+AND state = 'committed' ORDER BY upload_id FOR UPDATE"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,8 @@ async def collect(
     wanted = [codec.digest_bytes(digest) for digest in digests]
     locked = [row["digest"] for row in await connection.fetch(LOCK, namespace_id, wanted, grace)]
     rows = await connection.fetch(DELETE, namespace_id, locked)
-    await connection.execute(FORGET, namespace_id, [row["digest"] for row in rows])
+    over = await connection.fetch(LOCK_UPLOADS, namespace_id, [row["digest"] for row in rows])
+    await uploads.delete_all(connection, [row["upload_id"] for row in over])
     rows = sorted(rows, key=lambda row: row["digest"])
     # Of each pack the last blob: if the pack goes, that is what frees it.
     last = {row["pack_key"]: row["digest"] for row in rows if row["pack_key"]}

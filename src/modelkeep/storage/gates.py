@@ -33,7 +33,8 @@ WHERE p.namespace_id = $1 AND (p.model_id = $2 OR p.model_id IS NULL) AND p.stag
 HOLD = f"{FIND_HOLDING} FOR SHARE OF p"
 # That no policy is there cannot be locked; who makes one locks what it is of.
 HOLD_NAMESPACE = "SELECT FROM namespace WHERE namespace_id = $1 FOR SHARE"
-HOLD_GRANTS = "SELECT FROM role_binding WHERE principal = ANY ($1::text[]) FOR SHARE"
+HOLD_GRANTS = """
+SELECT FROM role_binding WHERE principal = ANY ($1::text[]) ORDER BY binding_id FOR SHARE"""
 INSERT = """
 INSERT INTO gate_policy (namespace_id, model_id, stage, rules, actor) VALUES ($1, $2, $3, $4, $5)"""
 UPDATE = """

@@ -73,7 +73,11 @@ async def delete_orphans(
     connection: database.Connection, storage_keys: Sequence[str], grace: datetime.timedelta
 ) -> None:
     """Delete those of the packs that no blob is in, retired ones so long after their retirement."""
-    await connection.execute(DELETE_ORPHANS, storage_keys, grace)
+    found = [key for key in storage_keys if key.startswith(KEY_PREFIX)]
+    if found:
+        async with connection.transaction():
+            await connection.fetch(LOCK, found)
+            await connection.execute(DELETE_ORPHANS, found, grace)
 
 
 async def list_sparse(

@@ -17,10 +17,12 @@ UPDATE version SET state = 'purged', purged_at = now(), updated_at = now(), cont
 labels = '{}', description = '', card = '', warnings = '[]', revision = revision + 1
 WHERE version_id = $1"""
 DELETE_FILES = "DELETE FROM version_file WHERE version_id = $1"
+# What another replica forgets at this moment is left to it.
 FORGET_ANSWERS = """
 DELETE FROM idempotency_key WHERE (principal, request_id) IN (
     SELECT principal, request_id FROM idempotency_key
-    WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2)
+    WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2
+    FOR UPDATE SKIP LOCKED)
 RETURNING 1"""
 
 _NOTHING = codec.dump(specs.Content())

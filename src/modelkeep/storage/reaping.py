@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from modelkeep.domain import names
 from modelkeep.storage import database, packs
+from modelkeep.storage import uploads as upload_rows
 
 LIST_EXPIRED = """
 SELECT n.name AS namespace, u.upload_id FROM upload u JOIN namespace n USING (namespace_id)
@@ -15,14 +16,10 @@ SELECT n.name AS namespace, u.upload_id,
 u.state <> 'committed' OR u.size_bytes > u.part_size_bytes OR u.multipart_id IS NOT NULL AS leaves
 FROM upload u JOIN namespace n USING (namespace_id)
 WHERE u.finished_at < now() - $1::interval ORDER BY u.finished_at LIMIT $2"""
-FORGET = """
-WITH over AS (
-    SELECT upload_id FROM upload
-    WHERE upload_id = ANY($1::text[]) AND finished_at < now() - $2::interval
-    ORDER BY upload_id FOR UPDATE),
-claims AS (DELETE FROM upload_claim WHERE upload_id IN (SELECT upload_id FROM over)),
-parts AS (DELETE FROM upload_part WHERE upload_id IN (SELECT upload_id FROM over))
-DELETE FROM upload WHERE upload_id IN (SELECT upload_id FROM over) RETURNING upload_id"""
+LOCK_OVER = """
+SELECT upload_id FROM upload
+WHERE upload_id = ANY($1::text[]) AND finished_at < now() - $2::interval
+ORDER BY upload_id FOR UPDATE"""
 
 # Apart, so that the upload is looked for by a value: row security lets no index be searched by an
 # expression of another table's (ADR 0028).
@@ -67,7 +64,10 @@ async def forget(
 ) -> int:
     """Delete the rows of those of the uploads that were finished so long ago; their number."""
     ids = [name.upload for name in uploads]
-    return len(await connection.fetch(FORGET, ids, retention))
+    async with connection.transaction():
+        over = [row["upload_id"] for row in await connection.fetch(LOCK_OVER, ids, retention)]
+        await upload_rows.delete_all(connection, over)
+    return len(over)
 
 
 async def find_orphans(

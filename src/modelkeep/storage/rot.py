@@ -8,12 +8,13 @@ from modelkeep.domain import manifests, names
 from modelkeep.storage import codec, database, files
 
 # The oldest first. A blob somebody found unsound has an age without end.
+LOCK_DUE = """
+SELECT namespace_id, digest FROM blob
+WHERE verified_at < now() - $1::interval AND reading_until < now()
+ORDER BY verified_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"""
 CLAIM = f"""
-UPDATE blob b SET reading_until = now() + $2::interval FROM namespace n
-WHERE n.namespace_id = b.namespace_id AND (b.namespace_id, b.digest) = (
-    SELECT namespace_id, digest FROM blob
-    WHERE verified_at < now() - $1::interval AND reading_until < now()
-    ORDER BY verified_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE blob b SET reading_until = now() + $3::interval FROM namespace n
+WHERE n.namespace_id = b.namespace_id AND b.namespace_id = $1 AND b.digest = $2
 RETURNING n.name AS namespace, b.rotten_at IS NOT NULL AS rotten, {files.BLOB}"""
 _BLOB = """FROM namespace n WHERE n.namespace_id = b.namespace_id AND n.name = $1
 AND b.digest = $2 AND b.storage_key = $3"""
@@ -73,9 +74,11 @@ async def claim(
 ) -> Claimed | None:
     """Take the blob verified longest ago for so long; None if all were verified lately."""
     lease = datetime.timedelta(seconds=lease_s)
-    row = await connection.fetchrow(CLAIM, older_than, lease)
-    if row is None:
-        return None
+    async with connection.transaction():
+        due = await connection.fetchrow(LOCK_DUE, older_than)
+        if due is None:
+            return None
+        (row,) = await connection.fetch(CLAIM, due["namespace_id"], due["digest"], lease)
     blob = files.blob_from_row(row)
     return Claimed(names.BlobName(row["namespace"], blob.digest), row["rotten"], blob)
 

@@ -23,6 +23,8 @@ WHERE principal = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_a
 REVOKE = f"""
 UPDATE api_token SET revoked_at = coalesce(revoked_at, now()) WHERE token_id = $1
 RETURNING {_COLUMNS}"""
+LOCK_ALL = """
+SELECT FROM api_token WHERE token_id = ANY($1::text[]) ORDER BY token_id FOR NO KEY UPDATE"""
 NOTE_USE = """
 UPDATE api_token t SET last_used_at = u.used_at
 FROM unnest($1::text[], $2::timestamptz[]) AS u (token_id, used_at)
@@ -96,7 +98,9 @@ async def revoke(connection: database.Connection, name: access.TokenName) -> acc
 
 async def note_use(connection: database.Connection, used: Mapping[str, datetime.datetime]) -> None:
     """Note when tokens were used last."""
-    await connection.execute(NOTE_USE, list(used), list(used.values()))
+    async with connection.transaction():
+        await connection.execute(LOCK_ALL, list(used))
+        await connection.execute(NOTE_USE, list(used), list(used.values()))
 
 
 def token_from_row(row: database.Row) -> access.Token:

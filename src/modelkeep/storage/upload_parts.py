@@ -29,16 +29,17 @@ SELECT u.state, EXISTS (
 FROM upload u WHERE u.upload_id = $1"""
 # The digest is kept only together with this very part: were the row of another stream there
 # already, the digest would be that of bytes which are not in the store.
+LOCK_CLAIMED = """
+SELECT FROM upload u JOIN upload_claim c USING (upload_id)
+WHERE u.upload_id = $1 AND u.state = 'active' AND c.number = $2 AND c.stream = $3
+AND coalesce(u.multipart_id, '') = $4
+FOR NO KEY UPDATE OF u, c"""
 RECORD = """
 WITH recorded AS (
-    INSERT INTO upload_part (upload_id, number, crc32c, etag)
-    SELECT u.upload_id, c.number, $4, $5 FROM upload u JOIN upload_claim c USING (upload_id)
-    WHERE u.upload_id = $1 AND u.state = 'active' AND c.number = $2 AND c.stream = $3
-    AND coalesce(u.multipart_id, '') = $9
-    FOR NO KEY UPDATE OF u, c
+    INSERT INTO upload_part (upload_id, number, crc32c, etag) VALUES ($1, $2, $3, $4)
     ON CONFLICT (upload_id, number) DO NOTHING RETURNING upload_id)
-UPDATE upload u SET expires_at = now() + $6::interval, storage_key = $7,
-sha256 = CASE WHEN NOT u.direct THEN coalesce($8, u.sha256) END
+UPDATE upload u SET expires_at = now() + $5::interval, storage_key = $6,
+sha256 = CASE WHEN NOT u.direct THEN coalesce($7, u.sha256) END
 FROM recorded r WHERE u.upload_id = r.upload_id RETURNING u.upload_id"""
 LIST = "SELECT number, crc32c, etag FROM upload_part WHERE upload_id = $1 ORDER BY number"
 
@@ -117,18 +118,19 @@ async def record(
         sha256: digest of the whole blob, if this part is the last to be recorded of bytes that
             were all hashed as they were stored.
     """
-    recorded = await connection.fetchval(
-        RECORD,
-        name.upload,
-        part.number,
-        stream,
-        part.crc32c,
-        part.etag,
-        uploads.LIFETIME,
-        storage_key,
-        codec.digest_bytes(sha256) if sha256 else None,
-        multipart_id,
-    )
+    async with connection.transaction():
+        if not await connection.fetch(LOCK_CLAIMED, name.upload, part.number, stream, multipart_id):
+            return False
+        recorded = await connection.fetchval(
+            RECORD,
+            name.upload,
+            part.number,
+            part.crc32c,
+            part.etag,
+            uploads.LIFETIME,
+            storage_key,
+            codec.digest_bytes(sha256) if sha256 else None,
+        )
     return recorded is not None
 
 

@@ -39,8 +39,9 @@ SET_STATE = """
 UPDATE upload SET state = $2, failure = $3, failure_reason = $4,
 finished_at = CASE WHEN $2 NOT IN ('active', 'verifying') THEN now() END
 WHERE upload_id = $1"""
-DELETE_PARTS = "DELETE FROM upload_part WHERE upload_id = $1"
-DELETE_CLAIMS = "DELETE FROM upload_claim WHERE upload_id = $1"
+DELETE_PARTS = "DELETE FROM upload_part WHERE upload_id = ANY($1::text[])"
+DELETE_CLAIMS = "DELETE FROM upload_claim WHERE upload_id = ANY($1::text[])"
+DELETE = "DELETE FROM upload WHERE upload_id = ANY($1::text[])"
 CLAIM_VERIFICATION = """
 UPDATE upload SET verifier = verifier + 1, verifying_until = now() + $2::interval
 WHERE upload_id = $1 AND state = 'verifying' AND verifying_until < now()
@@ -181,8 +182,18 @@ async def close(
 ) -> None:
     """Put an upload into a final state and forget its parts."""
     await connection.execute(SET_STATE, name.upload, state, failure, failure_reason)
-    await connection.execute(DELETE_PARTS, name.upload)
-    await connection.execute(DELETE_CLAIMS, name.upload)
+    await _forget_parts(connection, [name.upload])
+
+
+async def delete_all(connection: database.Connection, upload_ids: Sequence[str]) -> None:
+    """Delete uploads with all that is known of them; the caller has locked them, by their ids."""
+    await _forget_parts(connection, upload_ids)
+    await connection.execute(DELETE, upload_ids)
+
+
+async def _forget_parts(connection: database.Connection, upload_ids: Sequence[str]) -> None:
+    await connection.execute(DELETE_PARTS, upload_ids)
+    await connection.execute(DELETE_CLAIMS, upload_ids)
 
 
 async def claim_verification(
