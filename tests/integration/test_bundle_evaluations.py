@@ -15,7 +15,7 @@ from support import bundling, services
 
 from modelkeep import client
 from modelkeep import config as configuration
-from modelkeep.client.exchange import bundle_records, facts, measured
+from modelkeep.client.exchange import bundle_records, facts, measured, recording
 from modelkeep.local import postgres as embedded
 
 MODEL = "acme/voice"
@@ -309,13 +309,26 @@ async def test_a_bundle_of_the_first_format_is_imported_and_said_to_be_one(
     assert any("format 1" in note for note in told.notes)
 
 
-async def test_two_imports_at_once_record_each_evaluation_once(
-    two: bundling.Two, bundle: Path
+async def test_two_who_import_at_once_record_each_evaluation_once(
+    two: bundling.Two, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await two.target.import_bundle(rewritten(bundle, age))
-    both = (two.target.import_bundle(bundle) for _ in range(2))
-    assert [told.is_ok for told in await asyncio.gather(*both)] == [True, True]
+    await two.target.grant_role("service:other", client.RoleGrant(client.Role.ADMIN))
+    token = (await two.target.create_token("service:other")).text
+    both_looked, look = asyncio.Barrier(2), recording.Recording._found
+
+    async def look_together(*asked: Any) -> Any:
+        found = await look(*asked)
+        await both_looked.wait()  # neither sees what the other is about to record
+        return found
+
+    monkeypatch.setattr(recording.Recording, "_found", look_together)
+    credentials = client.Credentials(token=token)
+    async with client.connect(two.target_endpoint, credentials=credentials) as other:
+        imports = (who.import_bundle(bundle) for who in (two.target, other))
+        assert [told.is_ok for told in await asyncio.gather(*imports)] == [True, True]
     assert len(await measured.of_version(two.target, REF)) == 5
+    assert len(await measured.of_version(two.target, f"{MODEL}@2.0.0")) == 1
 
 
 async def test_a_bundle_without_the_part_it_names_is_refused_whole(

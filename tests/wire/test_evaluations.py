@@ -31,7 +31,9 @@ async def record(
     stubs: wire.Stubs, parent: str, *metrics: pb.EvaluationMetric, **fields: Any
 ) -> pb.Evaluation:
     outer = {
-        key: fields.pop(key) for key in ("supersedes", "request_id", "score_sets") if key in fields
+        key: fields.pop(key)
+        for key in ("supersedes", "request_id", "score_sets", "unless_recorded")
+        if key in fields
     }
     request = pb.RecordEvaluationRequest(
         parent=parent, evaluation=evaluation(*metrics, **fields), **outer
@@ -257,6 +259,33 @@ async def test_a_retry_records_once(stubs: wire.Stubs) -> None:
     assert again == first
     listed = await stubs.evaluations.ListEvaluations(pb.ListEvaluationsRequest(parent=version))
     assert len(listed.evaluations) == 1
+
+
+def scored(*values: float) -> list[pb.ScoreSet]:
+    return [pb.ScoreSet(metric="exact", direction=HIGHER, example_ids=["a", "b"], values=values)]
+
+
+async def test_what_is_recorded_already_is_answered_if_one_asks_for_that(
+    stubs: wire.Stubs,
+) -> None:
+    version = (await stubs.ready(await stubs.new_model())).name
+    said = {"run_time": datetime.datetime(2026, 10, 3, tzinfo=datetime.UTC), "note": "n"}
+    said |= {"score_sets": scored(1, 0.5)}
+    once = {"unless_recorded": True}
+    first = await record(stubs, version, metric(), **said, **once)
+    assert await record(stubs, version, metric(), **said, **once) == first
+    correction = await record(stubs, version, metric(), **said, **once, supersedes=first.name)
+    again = await record(stubs, version, metric(), **said, **once, supersedes=first.name)
+    assert again == correction != first
+    superseded = await record(stubs, version, metric(), **said, **once)
+    assert (superseded.name, superseded.superseded_by) == (first.name, correction.name)
+    others = [
+        await record(stubs, version, metric(value=0.82), **said, **once),
+        await record(stubs, version, metric(), **said | {"note": ""}, **once),
+        await record(stubs, version, metric(), **said | {"score_sets": scored(0.5, 1)}, **once),
+        await record(stubs, version, metric(), **said),
+    ]
+    assert len({one.name for one in [first, correction, *others]}) == 6
 
 
 async def test_scores_are_summed_up(stubs: wire.Stubs) -> None:

@@ -26,6 +26,7 @@ class EvaluationCalls(connection.Connection):
         report: evaluation_records.EvaluationReport,
         *,
         supersedes: str = "",
+        unless_recorded: bool = False,
         request_id: str = "",
     ) -> evaluation_records.Evaluation:
         """Record what was measured of a sealed version; it never changes.
@@ -34,6 +35,8 @@ class EvaluationCalls(connection.Connection):
             version: `acme/voice@1.2.0`.
             report: what came out.
             supersedes: the evaluation that this one corrects: `acme/voice@1.2.0/0123456789abcdef`.
+            unless_recorded: answer the evaluation that says all the same, note included, whoever
+                recorded it, if there is one.
             request_id: under which the same is recorded once however often it is sent; one of its
                 own if empty.
 
@@ -46,6 +49,7 @@ class EvaluationCalls(connection.Connection):
             evaluation=evaluation_convert.report_to_wire(report),
             score_sets=map(evaluation_convert.score_set_to_wire, report.score_sets),
             supersedes=evaluation_records.full_name(supersedes) if supersedes else "",
+            unless_recorded=unless_recorded,
             request_id=request_id or calls.new_request_id(),
         )
         response = await self._call(self._evaluations.RecordEvaluation, request)

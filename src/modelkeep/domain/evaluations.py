@@ -156,6 +156,19 @@ class Report:
             _check_consistent(found, [figure.metric for figure in self.figures])
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a report is recorded.
+
+    Attributes:
+        supersedes: the evaluation that it corrects.
+        unless_recorded: whether an evaluation that says all the same is answered instead.
+    """
+
+    supersedes: names.EvaluationName | None = None
+    unless_recorded: bool = False
+
+
 def _check_consistent(found: checks.Checks, metrics: Iterable[Metric]) -> None:
     """Each name and slice once, and each name in one direction."""
     seen: set[tuple[str, str]] = set()

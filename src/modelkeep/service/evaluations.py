@@ -30,9 +30,11 @@ class Evaluations:
         once: changes.Once,
         version: names.VersionName,
         report: evaluations.Report,
-        supersedes: names.EvaluationName | None,
+        terms: evaluations.Terms,
     ) -> evaluations.Evaluation:
         """Record what was measured of a version, in place of another evaluation if one is named.
+
+        With `unless_recorded` the same report is recorded once, whoever comes with it.
 
         Raises `errors.NotFound` (version, evaluation), `errors.InvalidArgument` (a run in the
         future, a metric that gets better the other way elsewhere), `errors.FailedPrecondition`
@@ -40,7 +42,7 @@ class Evaluations:
         """
         policy.require(caller, policy.Action.RECORD_EVALUATION, version)
         evaluations.require_past(report.run_at, datetime.datetime.now(datetime.UTC))
-        body = functools.partial(_record, version, report, supersedes)
+        body = functools.partial(_record, version, report, terms)
         return await self._changes.apply(caller, once, evaluations.Evaluation, body)
 
     async def get(
@@ -68,14 +70,19 @@ class Evaluations:
 async def _record(
     version: names.VersionName,
     report: evaluations.Report,
-    supersedes: names.EvaluationName | None,
+    terms: evaluations.Terms,
     change: changes.Change,
 ) -> evaluations.Evaluation:
-    # The model is locked so that no two reports at once disagree on a metric's direction.
+    # The model is locked so that no two reports at once disagree on a metric's direction, or are
+    # recorded both where they are the same.
     model = await model_rows.lock(change.connection, version.parent)
     stored = await version_rows.lock(change.connection, version)
     _require_sealed(stored.version)
-    old = await rows.get(change.connection, supersedes) if supersedes else None
+    old = await rows.get(change.connection, terms.supersedes) if terms.supersedes else None
+    if terms.unless_recorded:
+        same = await rows.find_same(change.connection, stored.version_id, report, old)
+        if same:
+            return same
     known = await rows.directions(change.connection, model.model_id, report, old)
     evaluations.require_directions(report, known)
     if old:

@@ -35,6 +35,11 @@ UPDATE evaluation SET superseded_at = now() WHERE evaluation_id = $1 AND superse
 RETURNING evaluation_id"""
 GET = f"""SELECT {_HEAD} FROM {_FROM}
 WHERE n.name = $1 AND m.name = $2 AND v.version = $3 AND e.key = $4"""
+LIST_LIKE = f"""SELECT {_HEAD} FROM {_FROM}
+WHERE e.version_id = $1 AND e.run_at = $2 AND e.suite = $3 AND e.evaluator = $4
+AND e.dataset_name = $5 AND e.dataset_revision = $6 AND e.dataset_digest IS NOT DISTINCT FROM $7
+AND e.note = $8 AND e.metric_count = $9 AND e.supersedes_id IS NOT DISTINCT FROM $10
+ORDER BY e.evaluation_id"""
 LIST = f"""SELECT {_HEAD} FROM {_FROM}
 WHERE e.version_id = $1 AND e.evaluation_id < $2 AND ($4 = '' OR e.dataset_name = $4)
 AND ($5 = '' OR e.dataset_revision = $5) AND ($6 = '' OR e.suite = $6)
@@ -107,7 +112,7 @@ async def insert(connection: database.Connection, draft: Draft) -> evaluations.E
         draft.version.version_id,
         dataset.name,
         dataset.revision,
-        codec.digest_bytes(dataset.digest) if dataset.digest else None,
+        _digest(dataset),
         report.suite,
         report.evaluator,
         report.run_at,
@@ -132,6 +137,10 @@ async def insert(connection: database.Connection, draft: Draft) -> evaluations.E
         created_at=row["created_at"],
         supersedes=draft.supersedes.evaluation.name if draft.supersedes else None,
     )
+
+
+def _digest(dataset: evaluations.Dataset) -> bytes | None:
+    return codec.digest_bytes(dataset.digest) if dataset.digest else None
 
 
 def _columns(figures: Sequence[evaluations.Scored]) -> list[list[object]]:
@@ -179,6 +188,34 @@ async def get(connection: database.Connection, name: names.EvaluationName) -> St
     if row is None:
         raise errors.NotFound(f"{name} does not exist", resource=name)
     return (await _with_metrics(connection, [row], slices=True))[0]
+
+
+async def find_same(
+    connection: database.Connection,
+    version_id: int,
+    report: evaluations.Report,
+    supersedes: Stored | None,
+) -> evaluations.Evaluation | None:
+    """The evaluation of a version that says just this, corrected or not; the first recorded."""
+    rows = await connection.fetch(
+        LIST_LIKE,
+        version_id,
+        report.run_at,
+        report.suite,
+        report.evaluator,
+        report.dataset.name,
+        report.dataset.revision,
+        _digest(report.dataset),
+        report.note,
+        len(report.figures),
+        supersedes.evaluation_id if supersedes else None,
+    )
+    figures = await list_figures(connection, [row["evaluation_id"] for row in rows])
+    for row in rows:
+        found = figures[row["evaluation_id"]]
+        if tuple(found) == report.figures:
+            return _stored(row, tuple(figure.metric for figure in found)).evaluation
+    return None
 
 
 async def list_page(

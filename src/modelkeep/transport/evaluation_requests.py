@@ -21,7 +21,7 @@ from modelkeep.v1 import evaluation_service_pb2 as pb
 
 def record(
     request: pb.RecordEvaluationRequest,
-) -> tuple[changes.Once, names.VersionName, evaluations.Report, names.EvaluationName | None]:
+) -> tuple[changes.Once, names.VersionName, evaluations.Report, evaluations.Terms]:
     """Arguments of `Evaluations.record`."""
     with checks.Checks() as found:
         once = found.make("", partial(convert.once_from_wire, "RecordEvaluation", request))
@@ -34,7 +34,7 @@ def record(
             "evaluation",
             partial(convert_evaluations.report_from_wire, request.evaluation, summed or ()),
         )
-    return once, parent, report, supersedes
+    return once, parent, report, evaluations.Terms(supersedes, request.unless_recorded)
 
 
 def figures(score_sets: Sequence[pb.ScoreSet]) -> tuple[evaluations.Scored, ...]:

@@ -437,12 +437,18 @@ class RecordEvaluationRequest(_message.Message):
     SCORE_SETS_FIELD_NUMBER: _builtins.int
     SUPERSEDES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    UNLESS_RECORDED_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """`namespaces/{namespace}/models/{model}/versions/{semver}`."""
     supersedes: _builtins.str
     """Name of an evaluation of the same version that this one corrects; it is then superseded."""
     request_id: _builtins.str
     """Makes a retry safe: at most 128 printable ASCII characters, a UUID for example."""
+    unless_recorded: _builtins.bool
+    """Record it only if no evaluation of the version says all the same, note, scores and `supersedes`
+    included, whoever recorded it and whatever corrects it: that one is the answer then. For imports,
+    of which several may run at once.
+    """
     @_builtins.property
     def evaluation(self) -> Global___Evaluation:
         """What was measured."""
@@ -459,10 +465,11 @@ class RecordEvaluationRequest(_message.Message):
         score_sets: _abc.Iterable[Global___ScoreSet] | None = ...,
         supersedes: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        unless_recorded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "parent", b"parent", "request_id", b"request_id", "score_sets", b"score_sets", "supersedes", b"supersedes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation", "parent", b"parent", "request_id", b"request_id", "score_sets", b"score_sets", "supersedes", b"supersedes", "unless_recorded", b"unless_recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

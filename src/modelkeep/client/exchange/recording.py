@@ -1,6 +1,5 @@
 """Evaluations brought to another registry: each once, corrections as corrections, and compared."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
@@ -88,10 +87,9 @@ class Recording:
             run_at=one.said.run_at,
             note=one.note,
         )
-        # The same for the same: two imports at once, or one that was cut, record it once.
-        told = hashlib.sha256(repr((ref, one.said.name, report, supersedes)).encode())
+        # Whoever imports the same at once records it once; its note says which one it was first.
         return await self._registry.record_evaluation(
-            ref, report, supersedes=supersedes, request_id=told.hexdigest()
+            ref, report, supersedes=supersedes, unless_recorded=True
         )
 
     async def compare(
