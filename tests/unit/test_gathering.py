@@ -114,6 +114,50 @@ async def test_who_leaves_takes_nothing_from_the_others() -> None:
     assert await desk.gathered.get("d") == "d3"
 
 
+async def at_the_door(desk: Desk, *keys: str) -> "list[asyncio.Task[str]]":
+    """Who waits while the next look-up lets in those who come, and has not begun."""
+    asked = await desk.ask("first", *keys)
+    desk.may_end.set()
+    while not desk.gathered._tasks:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it waits for company now
+    assert desk.together == []
+    return asked
+
+
+async def test_who_leaves_at_the_door_takes_nobody_elses_look_up_with_them() -> None:
+    desk = Desk()
+    asked = await at_the_door(desk, "a", "b", "b")
+    asked[1].cancel()
+    asked[2].cancel()
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(found[n]) for n in (1, 2)] == [asyncio.CancelledError] * 2
+    assert (found[0], found[3]) == ("first1", "b2")
+    assert await desk.gathered.get("c") == "c3"
+
+
+async def test_all_who_were_at_the_door_may_leave_and_others_come() -> None:
+    desk = Desk()
+    asked = await at_the_door(desk, "a", "b")
+    for one in asked[1:]:
+        one.cancel()
+    await asyncio.wait(asked)
+    assert await asyncio.gather(*(desk.gathered.get(key) for key in "cd")) == ["c2", "d2"]
+    assert await desk.gathered.get("e") == "e3"
+
+
+async def test_a_look_up_that_is_cancelled_at_the_door_leaves_nobody_waiting() -> None:
+    desk = Desk()
+    asked = await at_the_door(desk, "a", "b")
+    (looking_up,) = desk.gathered._tasks
+    looking_up.cancel()
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*asked) == ["first1", "a2", "b2"]
+    assert desk.together == [("a", "b")]
+    assert looking_up.cancelled()
+    assert await desk.gathered.get("c") == "c3"
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 3])
 async def test_no_answer_is_older_than_its_question(at_once: int) -> None:
     now = 0
