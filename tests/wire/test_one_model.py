@@ -306,6 +306,22 @@ async def test_events_follow_a_model_to_its_new_name(shared: Shared) -> None:
     watch.cancel()
 
 
+async def test_what_begins_just_after_a_model_was_renamed_is_about_it(shared: Shared) -> None:
+    before = await listed(shared.alice, shared.parent)  # from here on her roles are known
+    renamed = f"{shared.parent}/models/renamed"
+    await shared.admin.registry.MoveModel(
+        pb.MoveModelRequest(name=shared.mine, destination=renamed)
+    )
+    after = await listed(shared.alice, shared.parent)
+    assert [one.action for one in after[len(before) :]] == ["model.moved"]
+    watch = Watch(shared.alice, shared.parent)
+    await watch.begun()
+    await shared.admin.alias(f"{renamed}/versions/1.0.0", "after")
+    (event,) = await watch.events(1)
+    assert event.resource == f"{renamed}/aliases/after"
+    watch.cancel()
+
+
 async def test_a_scope_names_a_model_that_is_made_later(shared: Shared) -> None:
     await shared.world.grant("user:bob", READER, shared.parent)
     scopes = [access_pb.Grant(role=READER, resource=f"{shared.parent}/models/new")]

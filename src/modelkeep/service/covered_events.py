@@ -19,7 +19,7 @@ class Covered:
         feeds: whose turns to read the table are taken.
         parent: the namespace.
         namespace_id: its row.
-        only: ids of the models, as they are today.
+        only: ids of the models, as they are today or were.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Covered:
         self._resources: frozenset[str] = frozenset()
 
     async def begin(self) -> None:
-        """Find the models while they have the names that the caller was given them by."""
+        """Find the models by the names that the caller was given them by."""
         async with self._feeds.reading() as connection:
             await self._look_up(connection)
 

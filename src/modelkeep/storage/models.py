@@ -44,7 +44,11 @@ SELECT {_COLUMNS} FROM {_FROM}
 WHERE m.namespace_id = $1 AND m.name = ANY ($5::text[]) AND m.name > $2
 AND ($4 OR m.deleted_at IS NULL) ORDER BY m.name LIMIT $3"""
 
-FIND_IDS = "SELECT model_id FROM model WHERE namespace_id = $1 AND name = ANY ($2::text[])"
+# By all names that they had: grants that were read before a model was renamed say the former one.
+FIND_IDS = """
+SELECT DISTINCT m.model_id FROM model_name k
+JOIN model m ON m.model_id = k.model_id AND m.namespace_id = k.namespace_id
+WHERE k.namespace_id = $1 AND k.name = ANY ($2::text[])"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,10 @@ async def list_page(
 async def find_ids(
     connection: database.Connection, namespace_id: int, only: Collection[str] | None
 ) -> tuple[int, ...] | None:
-    """Row ids of those of the models that are there; None, which stands for all, stays None."""
+    """Row ids of those of the models that are there, by names they have or had.
+
+    None, which stands for all, stays None.
+    """
     if only is None:
         return None
     rows = await connection.fetch(FIND_IDS, namespace_id, list(only))
