@@ -48,6 +48,7 @@ async def test_postgres_accepts_every_statement(database_url: str) -> None:
 HOT = {
     "poll the event log": event_log.FIND_MOVED,
     "read the event log": event_log.READ_AFTER,
+    "read the event log of models": event_log.READ_OF_MODELS,
     "find old events": event_compacting.LIST_OLD,
     "find what may be compacted": event_compacting.FIND_CUT,
     "find webhooks behind": delivering.LIST_BEHIND,

@@ -7,8 +7,6 @@ from modelkeep.service import event_feeds
 from modelkeep.storage import database, event_log, model_names
 from modelkeep.storage import models as model_rows
 
-LOOKED_AT = 100_000
-"""Events that one statement looks at, at most; few may be about the models."""
 _NAMING = frozenset({"model.created", "model.moved"})
 
 
@@ -49,7 +47,6 @@ class Covered:
 
     async def read(self, last: int, after: int) -> tuple[Sequence[events.Record], int]:
         """The next events about the models from the table, up to a sequence; how far that went."""
-        last = min(last, after + LOOKED_AT)
         span = event_log.Span(self._namespace_id, after, last)
         async with self._feeds.reading() as connection:
             resources = await self._look_up(connection)

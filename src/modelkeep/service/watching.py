@@ -100,9 +100,9 @@ class Watching:
         position = log.span.compacted if position is None else position
         _require_within(parent, log.span, position)
         found: list[events.Record] = []
-        looked_at, stop = 0, min(last, position + covered_events.LOOKED_AT)
-        while position < stop and looked_at < _LOOKED_AT and len(found) < page.size:
-            records, position = await self._read(log, stop, position)
+        looked_at = 0
+        while position < last and looked_at < _LOOKED_AT and len(found) < page.size:
+            records, position = await self._read(log, last, position)
             looked_at += len(records)
             found += await log.fitting(records)
         if len(found) > page.size:

@@ -14,23 +14,37 @@ SELECT c.namespace_id, c.compacted_seq, c.last_seq
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS seen (namespace_id, compacted, last)
 JOIN event_counter c USING (namespace_id)
 WHERE c.last_seq > seen.last OR c.compacted_seq > seen.compacted"""
+_COLUMNS = """e.seq, e.occurred_at, e.action, e.resource, e.actor, e.before::text AS before,
+    e.payload::text AS after"""
 # So many events that they are small enough together; the first however large it is.
-READ_AFTER = """
-WITH next AS (
-    SELECT seq, occurred_at, action, resource, actor, before::text AS before,
-    payload::text AS after FROM event_log
-    WHERE namespace_id = $1 AND seq > $2 ORDER BY seq LIMIT $3),
+_SMALL_ENOUGH = """,
 summed AS (
     SELECT *, sum(length(coalesce(before, '')) + length(after)) OVER (ORDER BY seq) AS total
     FROM next)
 SELECT * FROM summed WHERE total <= $4 OR seq = (SELECT min(seq) FROM next) ORDER BY seq"""
-# For who was given models and not the namespace; the rule of `subscriptions.is_about_one_of`.
-READ_OF_MODELS = READ_AFTER.replace(
-    "seq > $2",
-    """seq > $2 AND seq <= $5
-    AND substring(resource from '^[^/]*/[^/]*/[^/]*/[^/]*') = ANY ($6::text[])
-    AND NOT starts_with(action, 'lineage.')""",
-)
+READ_AFTER = f"""
+WITH next AS (
+    SELECT {_COLUMNS} FROM event_log e
+    WHERE e.namespace_id = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3){_SMALL_ENOUGH}"""
+# For who was given models and not the namespace; the rule of `subscriptions.is_about_one_of`. The
+# audit log has an event under the same number, and an index by models: each name is looked for by
+# itself, so what happened to other models is not read.
+READ_OF_MODELS = f"""
+WITH model AS MATERIALIZED (
+    SELECT resource, split_part(resource, '/', 4) AS name FROM unnest($6::text[]) m (resource)),
+about AS (
+    SELECT a.seq FROM model m CROSS JOIN LATERAL (
+        SELECT a.seq FROM audit_event_to_search a
+        WHERE a.namespace_id = $1 AND a.seq > $2 AND a.seq <= $5
+        AND split_part(a.resource, '/', 3) = 'models'
+        AND split_part(a.resource, '/', 4) = m.name
+        AND substring(a.resource from '^[^/]*/[^/]*/[^/]*/[^/]*') = m.resource
+        AND NOT starts_with(a.action, 'lineage.') ORDER BY a.seq LIMIT $3) a
+    ORDER BY a.seq LIMIT $3),
+next AS (
+    SELECT {_COLUMNS} FROM about a CROSS JOIN LATERAL (
+        SELECT * FROM event_log e WHERE e.namespace_id = $1 AND e.seq = a.seq OFFSET 0) e
+){_SMALL_ENOUGH}"""
 LIST_HEADERS = """
 SELECT seq, action, resource FROM event_log
 WHERE namespace_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"""
