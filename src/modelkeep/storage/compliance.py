@@ -41,10 +41,9 @@ _NODE = """(SELECT node_id FROM lineage_node l WHERE l.namespace_id = v.namespac
     AND l.key = sha256(convert_to('version' || E'\\n' || v.version_id, 'UTF8')))"""
 
 
-def _page(scope: str, among: str = "") -> str:
-    """The statement for a scope: a condition on `o.namespace_id`, and one on the versions `v`."""
-    return f"""
-WITH standing AS (
+def _relied(scope: str) -> str:
+    """Which versions are relied on: staged, or deployed; by a condition on `o.namespace_id`."""
+    return f"""standing AS (
     SELECT o.version_id, o.stage, o.assignment_id FROM stage_assignment_to_search o
     WHERE {scope} AND o.stage IN ('staging', 'production') AND ($2 = '' OR o.stage = $2)
     AND coalesce(o.valid_to, 'infinity') > $1 AND o.valid_from <= $1
@@ -57,7 +56,12 @@ WITH standing AS (
     SELECT version_id, s.stage, s.assignment_id, coalesce(d.places, 0) AS places
     FROM standing s FULL JOIN deployed d USING (version_id)
     WHERE $2 = '' OR s.stage IS NOT NULL
-), subject AS (
+)"""
+
+
+def _subject(among: str) -> str:
+    """What is known of these, and what is missing; `among` is a condition on the versions `v`."""
+    return f"""subject AS (
     SELECT n.name AS namespace, m.name AS model, v.version, coalesce(r.stage, v.stage) AS stage,
         m.owner, m.risk_tier, e.evaluated_at,
         {_by_tier(risks.WEIGHTS)} AS weight,
@@ -84,7 +88,11 @@ WITH standing AS (
         WHERE c.target_id = {_NODE}) g ON g.datasets IS NOT NULL
     WHERE m.deleted_at IS NULL AND v.state IN ('ready', 'quarantined')
     AND v.finalized_at <= $1{among}
-), dated AS (
+)"""
+
+
+# When each is due, and its place among all.
+_RANKED = f"""dated AS (
     SELECT *, {_COUNTED} AS missing,
         coalesce(evaluated_at + days * interval '24 hours', finalized_at) AS due_at
     FROM subject
@@ -97,7 +105,18 @@ WITH standing AS (
     FROM judged WHERE late > 0 OR missing > 0 OR $4
 ), ranked AS (
     SELECT *, row_number() OVER (ORDER BY {_ORDER}) AS rank FROM keyed
-), page AS (
+)"""
+
+
+def _page(scope: str, among: str = "") -> str:
+    """The statement for a scope: a condition on `o.namespace_id`, and one on the versions `v`.
+
+    Each page judges all of them anew. What is overdue depends on the instant that is asked for, and
+    totals and places in the plan on all that is found: a page cannot be had for less, unless whole
+    reports were kept.
+    """
+    return f"""
+WITH {_relied(scope)}, {_subject(among)}, {_RANKED}, page AS (
     SELECT * FROM ranked WHERE $6::bigint IS NULL
     OR ({_ORDER}) > ($6, $7::bool, $8::int, $9::int, $10::int, $11::text, $12::text, $13::text)
     ORDER BY {_ORDER} LIMIT $5
