@@ -44,7 +44,9 @@ WHERE upload_id = ANY($1::text[])"""
 EXPIRE = """
 UPDATE upload SET expires_at = now() - interval '1 day'
 WHERE upload_id = ANY($1::text[]) AND state = 'active'"""
-RETIRE_LONG_AGO = "UPDATE pack SET retired_at = retired_at - interval '30 days'"
+LOCK_RETIRED = "SELECT storage_key FROM pack WHERE retired_at IS NOT NULL FOR UPDATE SKIP LOCKED"
+RETIRE_LONG_AGO = """
+UPDATE pack SET retired_at = retired_at - interval '30 days' WHERE storage_key = ANY($1::text[])"""
 KNOWN_KEYS = """
 SELECT storage_key FROM blob UNION ALL SELECT storage_key FROM upload WHERE state = 'active'"""
 
@@ -241,7 +243,9 @@ class Storm:
                 old = await connection.fetch(LOCK_BLOBS, left_out, now)
                 await connection.execute(AGE_BLOBS, [row["digest"] for row in old])
             if not self._reading:  # nobody reads for a month
-                await connection.execute(RETIRE_LONG_AGO)
+                async with connection.transaction():
+                    retired = [row["storage_key"] for row in await connection.fetch(LOCK_RETIRED)]
+                    await connection.execute(RETIRE_LONG_AGO, retired)
             await _age_uploads(connection, expire=self._chance.random() < 0.5)
             keys = [row["storage_key"] for row in await connection.fetch(KNOWN_KEYS)]
         for key in keys:
