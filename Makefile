@@ -31,7 +31,7 @@ demo: $(STAMP) ## Push, promote and pull a real model, in under 90 seconds
 	@$(BIN)/python tests/e2e/demo.py
 
 test: $(STAMP) ## Run all tests (starts its own Postgres and S3)
-	@$(BIN)/python -m pytest -n 2
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(STAMP) ## Format, lint, types, import contracts, protos, generated code, all tests
 	@$(BIN)/ruff format --check .

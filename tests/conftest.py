@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import hypothesis
 import pytest
-from support import planted, services
+from support import planted, reuse, services, warm
 
 from modelkeep import config as configuration
 from modelkeep.local import postgres as embedded
@@ -32,6 +32,14 @@ def _own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(home / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("PGSSLMODE", "disable")  # the driver would read all authorities each time
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    """Programs of ours start in milliseconds."""
+    with warm.starting():
         yield
 
 
@@ -82,10 +90,18 @@ async def _template(postgres: embedded.Postgres) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+async def _databases(postgres: embedded.Postgres, _template: str) -> AsyncIterator[reuse.Databases]:
+    """Migrated databases, each lent to one test at a time."""
+    databases = reuse.Databases(postgres, _template)
+    yield databases
+    await databases.close()
+
+
 @pytest.fixture
-async def database_url(postgres: embedded.Postgres, _template: str) -> AsyncIterator[str]:
-    """URL of a migrated database of this test's own."""
-    async with services.database(postgres, _template) as url:
+async def database_url(_databases: reuse.Databases) -> AsyncIterator[str]:
+    """URL of a migrated database that only this test has."""
+    async with _databases.one() as url:
         yield url
 
 
@@ -96,10 +112,18 @@ async def empty_database_url(postgres: embedded.Postgres) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def _buckets(s3: services.S3) -> Iterator[reuse.Buckets]:
+    """Empty buckets, each lent to one test at a time."""
+    buckets = reuse.Buckets(s3)
+    yield buckets
+    buckets.close()
+
+
 @pytest.fixture
-def bucket(s3: services.S3) -> Iterator[str]:
-    """Name of a bucket of this test's own."""
-    with services.bucket(s3) as name:
+def bucket(_buckets: reuse.Buckets) -> Iterator[str]:
+    """Name of an empty bucket that only this test has."""
+    with _buckets.one() as name:
         yield name
 
 

@@ -16,7 +16,13 @@ import urllib3
 
 from modelkeep.local import postgres, seaweed
 
-FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_AND_UNSAFE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    # A test's database is emptied before it would come: it would only change what a test sees.
+    "autovacuum": "off",
+}
 """Settings for a database that nobody misses after the session."""
 
 
