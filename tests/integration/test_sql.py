@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
@@ -10,6 +10,7 @@ import pytest
 from support import services, statements
 
 from modelkeep.domain import errors
+from modelkeep.local import postgres as embedded
 from modelkeep.storage import (
     aliases,
     blob_use,
@@ -145,12 +146,17 @@ SELECT 1 + n % 5000, 1, 'f' || n, sha256(n::text::bytea), 1, 'x' FROM generate_s
 ANALYZE"""
 
 
+@pytest.fixture(scope="module")
+async def filled_url(postgres: embedded.Postgres, _template: str) -> AsyncIterator[str]:
+    """A database that is filled once, for plans; nothing runs on it."""
+    async with services.database(postgres, _template) as url:
+        await services.execute(url, FILL)
+        yield url
+
+
 @pytest.mark.slow
-async def test_hot_reads_scan_no_big_table(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    await connection.execute(FILL)
-    await connection.close()
-    connection = await services.as_server(database_url, "n1")
+async def test_hot_reads_scan_no_big_table(filled_url: str) -> None:
+    connection = await services.as_server(filled_url, "n1")
     scans = {}
     for name, statement in HOT.items():
         parameters = (await connection.prepare(statement)).get_parameters()
@@ -220,12 +226,11 @@ async def scans(connection: Any, statement: str) -> set[tuple[str, bool]]:
 
 
 @pytest.mark.slow
-async def test_the_wall_takes_no_index_away(database_url: str) -> None:
+async def test_the_wall_takes_no_index_away(filled_url: str) -> None:
     """Postgres applies some operators behind the wall only; ADR 28 says what is done about it."""
-    owner = await asyncpg.connect(database_url, statement_cache_size=0)
-    await owner.execute(FILL)
+    owner = await asyncpg.connect(filled_url, statement_cache_size=0)
     await owner.execute("SET plan_cache_mode = force_generic_plan")
-    server = await services.as_server(database_url, "n1")
+    server = await services.as_server(filled_url, "n1")
     worse = {}
     for name, statement in statements.all_of_them():
         if name.startswith("migrations."):

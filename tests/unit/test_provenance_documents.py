@@ -7,6 +7,7 @@ read the diff.
 
 import dataclasses
 import datetime
+import functools
 import json
 import os
 from pathlib import Path
@@ -14,8 +15,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from cyclonedx import schema
-from cyclonedx.validation import json as validating
 from google.protobuf import json_format
 from hypothesis import strategies as st
 from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
@@ -38,7 +37,6 @@ HERE = Path(__file__).parent
 MADE_AT = datetime.datetime(2026, 10, 3, 12, 0, 0, 123456, tzinfo=datetime.UTC)
 NAME = names.VersionName("acme", "voice", "1.2.0")
 COMMIT = "f" * 40
-VALIDATOR = validating.JsonStrictValidator(schema.SchemaVersion.V1_6)
 
 
 def digest(number: int) -> str:
@@ -131,8 +129,17 @@ def require_golden(name: str, document: dict[str, Any]) -> None:
     assert text == path.read_text("utf-8")
 
 
+@functools.cache
+def validator() -> Any:
+    """Imported here: that takes seconds, and only one of the workers needs it."""
+    from cyclonedx import schema  # noqa: PLC0415
+    from cyclonedx.validation import json as validating  # noqa: PLC0415
+
+    return validating.JsonStrictValidator(schema.SchemaVersion.V1_6)
+
+
 def require_valid_bill(document: dict[str, Any]) -> None:
-    assert VALIDATOR.validate_str(written(document)) is None
+    assert validator().validate_str(written(document)) is None
 
 
 def require_valid_statement(document: dict[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """Tests of significance against published examples, and against an independent implementation."""
 
+import importlib
 import math
+from typing import Any
 
 import hypothesis
 import pytest
-import scipy.stats
 from hypothesis import strategies as st
 
 from modelkeep.domain import distributions, significance
@@ -14,6 +15,11 @@ from modelkeep.domain import distributions, significance
 DRUG_1 = (0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0)
 DRUG_2 = (1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4)
 T = significance.Test
+
+
+def stats() -> Any:
+    """Imported late: that takes seconds, and only one of the workers needs it."""
+    return importlib.import_module("scipy.stats")
 
 
 def standard_error(values: tuple[float, ...]) -> float:
@@ -41,14 +47,14 @@ def test_students_t_is_that_of_the_published_table(t: float, freedom: float, tai
 
 @hypothesis.given(t=st.floats(-50, 50), freedom=st.floats(0.5, 5e6))
 def test_students_t_is_that_of_scipy(t: float, freedom: float) -> None:
-    expected = 2 * scipy.stats.t.sf(abs(t), freedom)
+    expected = 2 * stats().t.sf(abs(t), freedom)
     found = distributions.student_two_sided(t, freedom)
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-12)
 
 
 @hypothesis.given(a=st.floats(0.5, 1e4), b=st.floats(0.5, 1e4), x=st.floats(0, 1))
 def test_the_incomplete_beta_function_is_that_of_scipy(a: float, b: float, x: float) -> None:
-    expected = scipy.stats.beta.cdf(x, a, b)
+    expected = stats().beta.cdf(x, a, b)
     found = distributions.incomplete_beta(a, b, x)
     assert found == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
@@ -67,7 +73,7 @@ def test_two_proportions_as_in_the_physicians_health_study() -> None:
     assert found.statistic**2 == pytest.approx(25.01, abs=0.01)
     table = [[189, 11034 - 189], [104, 11037 - 104]]
     assert found.p_value == pytest.approx(
-        scipy.stats.chi2_contingency(table, correction=False).pvalue, rel=1e-9
+        stats().chi2_contingency(table, correction=False).pvalue, rel=1e-9
     )
 
 
@@ -87,7 +93,7 @@ def test_few_cases_go_to_fishers_exact_test() -> None:
 def test_fishers_test_is_that_of_scipy(n: tuple[int, int], share: tuple[float, float]) -> None:
     hits = (round(n[0] * share[0]), round(n[1] * share[1]))
     table = [[hits[0], n[0] - hits[0]], [hits[1], n[1] - hits[1]]]
-    expected = scipy.stats.fisher_exact(table).pvalue
+    expected = stats().fisher_exact(table).pvalue
     found = significance.fisher(hits[0], n[0], hits[1], n[1]).p_value
     assert found == pytest.approx(expected, rel=1e-6)
 
@@ -118,7 +124,7 @@ def test_mcnemars_test_of_the_approval_ratings() -> None:
     after = (1.0,) * 794 + (0.0,) * 150 + (1.0,) * 86 + (0.0,) * 570
     found = significance.paired(before, after)
     assert found.test is T.MCNEMAR_EXACT
-    assert found.p_value == pytest.approx(scipy.stats.binomtest(86, 236).pvalue, rel=1e-9)
+    assert found.p_value == pytest.approx(stats().binomtest(86, 236).pvalue, rel=1e-9)
     assert found.p_value < 0.001
 
 
