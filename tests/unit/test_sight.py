@@ -20,6 +20,7 @@ LISTED = {
     ("service/delivering.py", "DELIVER"),
     ("service/event_compacting.py", "COMPACT_EVENTS"),
     ("service/event_feeds.py", "FOLLOW_EVENTS"),
+    ("service/following.py", "FOLLOW_MOVED"),
     ("service/lineage.py", "FIND_CYCLE"),
     ("service/lineage.py", "LINK_ORIGINS"),
     ("service/namespaces.py", "LIST_NAMESPACES"),

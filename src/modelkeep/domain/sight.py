@@ -30,6 +30,7 @@ class Work(enum.Enum):
     FIND_DEPENDENT = "a base is held by versions made from it, wherever they are"
     LINK_ORIGINS = "a sealed version is linked to a base that may be elsewhere"
     REPORT_COMPLIANCE = "a report of the whole registry ranks versions of all namespaces together"
+    FOLLOW_MOVED = "a name that a model had leads to it, into another namespace too"
     FIND_CYCLE = "a ring of origins may lead through any namespace"
 
 

@@ -9,6 +9,7 @@ from modelkeep.domain import access, errors, events, limits, names, pages, sight
 from modelkeep.service import changes, remembering, tokens
 from modelkeep.storage import bindings as rows
 from modelkeep.storage import codec, database
+from modelkeep.storage import models as model_rows
 from modelkeep.storage import namespaces as namespace_rows
 
 _Key = tuple[str, frozenset[str]]
@@ -121,6 +122,8 @@ async def _create(fields: access.BindingFields, change: changes.Change) -> acces
             "holds in a whole namespace",
             limit=limits.BINDINGS_OF_ONE,
         )
+    if isinstance(owner := place_of(fields.grant), names.ModelName):
+        await model_rows.lock(change.connection, owner)  # which may be leaving for elsewhere
     place = await rows.get_place(change.connection, fields.grant)
     made, is_new = await rows.insert(change.connection, place, fields, change.caller.principal)
     if is_new:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.domain import comparison, evaluations, matching, names, refs
-from modelkeep.storage import database, model_names, resolving
+from modelkeep.service import following
+from modelkeep.storage import database, resolving
 from modelkeep.storage import evaluations as rows
 from modelkeep.storage import versions as version_rows
 
@@ -43,7 +44,7 @@ class Comparing:
         for ref in question.asked:
             policy.require(caller, policy.Action.READ_EVALUATION, ref.model)
         async with self._db.connection() as connection:
-            versions = await resolved(connection, question.asked)
+            versions = await resolved(connection, caller, question.asked)
             evidence = await _evidence(connection, versions, question)
             matches, unmatched = _matched(versions, evidence, question)
             runs = await _runs(connection, evidence, matches)
@@ -64,10 +65,11 @@ class Comparing:
 
 
 async def resolved(
-    connection: database.Connection, asked: Sequence[refs.Ref]
+    connection: database.Connection, caller: callers.Caller, asked: Sequence[refs.Ref]
 ) -> list[names.VersionName]:
     """The versions that are meant, each once, by the names that their models have today."""
-    moved = await model_names.find_moved(connection, {ref.model for ref in asked})
+    read = policy.Action.READ_EVALUATION
+    moved = await following.find(connection, caller, read, {ref.model for ref in asked})
     today = [dataclasses.replace(ref, model=moved.get(ref.model, ref.model)) for ref in asked]
     found = [(await resolving.resolve(connection, ref, None)).name for ref in today]
     return list(dict.fromkeys(found))

@@ -62,7 +62,7 @@ class Covered:
         """Resource names of the models. One that was found stays, whatever it is called later."""
         found = await model_rows.find_ids(connection, self._namespace_id, self._only)
         self._model_ids |= frozenset(found or ())
-        known = await model_names.list_all(connection, self._model_ids)
+        known = await model_names.list_all(connection, self._model_ids, self._namespace_id)
         self._resources = frozenset(
             str(names.ModelName(self._parent.namespace, name)) for name in known
         )

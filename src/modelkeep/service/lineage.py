@@ -137,6 +137,7 @@ async def link_sealed(stored: version_rows.Stored, change: changes.Change) -> No
 
 async def _base_place(connection: database.Connection, written: str) -> rows.Place:
     today = await model_names.today(connection, names.VersionName.parse(written))
+    await version_rows.hold(connection, today)  # its model may be leaving for elsewhere
     return await _version_place(connection, today)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from modelkeep.authz import caller as callers
 from modelkeep.authz import policy
 from modelkeep.domain import errors, events, models, names
-from modelkeep.service import changes
+from modelkeep.service import changes, following, rehoming
 from modelkeep.storage import database, model_names
 from modelkeep.storage import models as rows
 
@@ -26,25 +26,28 @@ class Moving:
         new: names.ModelName,
         etag: str,
     ) -> models.Model:
-        """Give a model another name; its versions come along.
+        """Give a model another name, in another namespace too; all that is its own comes along.
 
         Raises `errors.NotFound`, `errors.StaleEtag`, `errors.AlreadyExists` (another model has or
-        had the name), `errors.FailedPrecondition` (deleted).
+        had the name), `errors.FailedPrecondition` (deleted; see `rehoming.rehome` for what else
+        keeps it in its namespace), `errors.QuotaExceeded`.
         """
         policy.require(caller, policy.Action.MOVE_MODEL, name)
         policy.require(caller, policy.Action.CREATE_MODEL, new)
-        body = functools.partial(_move, name, new, etag)
+        carry_out = _move if new.namespace == name.namespace else rehoming.rehome
+        body = functools.partial(carry_out, name, new, etag)
         return await self._changes.apply(caller, once, models.Model, body)
 
     async def find_moved(
-        self, wanted: Collection[names.ModelName]
-    ) -> dict[names.ModelName, names.ModelName]:
+        self, caller: callers.Caller, wanted: Collection[names.ModelName]
+    ) -> following.Moved:
         """Today's names of those models that were called so; asks for no permission.
 
-        Whoever follows a name asks again under the new one, and is refused or not there.
+        Whoever follows a name asks again under the new one, and is refused or not there. Raises
+        `errors.NotFound` if one is in another namespace, and not to be read there by the caller.
         """
         async with self._db.connection() as connection:
-            return await model_names.find_moved(connection, wanted)
+            return await following.find_all(connection, caller, wanted)
 
 
 async def _move(

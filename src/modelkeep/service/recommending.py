@@ -54,7 +54,7 @@ class Recommending:
             model = await model_rows.get(connection, question.model)
             settled = await _plan(connection, model, question)
             baseline = await _standing(connection, question)
-            chosen = await self._candidates(connection, model, question)
+            chosen = await self._candidates(connection, caller, model, question)
             evidence = _Evidence(settled.plan)
             await evidence.find(connection, baseline, chosen)
             obstacles = [await self._may_move(connection, one, question.stage) for one in chosen]
@@ -75,13 +75,14 @@ class Recommending:
     async def _candidates(
         self,
         connection: database.Connection,
+        caller: callers.Caller,
         model: model_rows.Stored,
         question: recommending.Question,
     ) -> list[_Stored]:
         if not question.candidates:
             origins = [one for one in stages.STAGES if question.stage in stages.MOVES[one]]
             return await rows.list_newest(connection, model.model_id, origins)
-        named = await comparing.resolved(connection, question.candidates)
+        named = await comparing.resolved(connection, caller, question.candidates)
         return [await version_rows.get(connection, name) for name in named]
 
     async def _may_move(

@@ -43,9 +43,9 @@ class Regressions:
         for ref in (question.ref, question.baseline):
             policy.require(caller, policy.Action.READ_EVALUATION, ref.model)
         async with self._db.connection() as connection:
-            baseline = await _baseline(connection, question.baseline)
+            baseline = await _baseline(connection, caller, question.baseline)
             if question.results is None:
-                await comparing.resolved(connection, [question.ref])
+                await comparing.resolved(connection, caller, [question.ref])
         if baseline is None:
             selector = question.baseline.selector
             assert isinstance(selector, refs.ByStage | refs.ByAlias)  # noqa: S101 - others raise
@@ -115,10 +115,12 @@ class Regressions:
         return _Found(lines, (), tested)
 
 
-async def _baseline(connection: database.Connection, ref: refs.Ref) -> names.VersionName | None:
+async def _baseline(
+    connection: database.Connection, caller: callers.Caller, ref: refs.Ref
+) -> names.VersionName | None:
     """The version that is meant; None if nothing has that stage or alias now."""
     try:
-        return (await comparing.resolved(connection, [ref]))[0]
+        return (await comparing.resolved(connection, caller, [ref]))[0]
     except errors.NotFound:
         if not isinstance(ref.selector, refs.ByStage | refs.ByAlias):
             raise

@@ -22,7 +22,7 @@ from modelkeep.domain import (
     stages,
     versions,
 )
-from modelkeep.service import changes, gathering
+from modelkeep.service import changes, following, gathering
 from modelkeep.storage import codec, database, model_names, resolving
 from modelkeep.storage import deployments as deployment_rows
 from modelkeep.storage import facts as fact_rows
@@ -232,10 +232,23 @@ async def _hold_base(change: changes.Change, content: specs.Content) -> int | No
     base = names.VersionName.parse(content.base_version)
     policy.require(change.caller, policy.Action.READ_VERSION, base)
     await database.show_admitted(change.connection)
-    today = await model_names.today(change.connection, base)
-    stored = await rows.hold(change.connection, today)
+    stored = await _held(change, base)
     versions.require_state(stored.version, versions.VersionState.READY, "a base")
     return stored.version_id
+
+
+async def _held(change: changes.Change, base: names.VersionName) -> rows.Stored:
+    """A base by a name that its model has or had, in another namespace too if that may be read."""
+    try:
+        return await rows.hold(change.connection, await model_names.today(change.connection, base))
+    except errors.NotFound:
+        read = policy.Action.READ_VERSION
+        moved = await following.find(change.connection, change.caller, read, [base.parent])
+        if base.parent not in moved:
+            raise
+    model = moved[base.parent]
+    today = names.VersionName(model.namespace, model.model, base.version)
+    return await rows.hold(change.connection, today)
 
 
 async def revise(

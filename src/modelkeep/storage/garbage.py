@@ -17,7 +17,10 @@ def _unreached(blob: str) -> str:
     AND f.digest = {blob}.digest OFFSET 0)
 AND NOT EXISTS (
     SELECT FROM upload u WHERE u.namespace_id = {blob}.namespace_id AND u.digest = {blob}.digest
-    AND u.state IN ('active', 'verifying') OFFSET 0)"""
+    AND u.state IN ('active', 'verifying') OFFSET 0)
+AND NOT EXISTS (
+    SELECT FROM blob_hold h WHERE h.namespace_id = {blob}.namespace_id
+    AND h.digest = {blob}.digest AND h.held_until > now() OFFSET 0)"""
 
 
 # So many blobs are looked at, not so many are found: a namespace without garbage must not be read

@@ -14,7 +14,9 @@ JOIN model m ON m.model_id = k.model_id
 JOIN namespace n ON n.namespace_id = m.namespace_id
 WHERE (n.name, m.name) <> (asked.namespace, asked.model)"""
 # A name that a model had is no other's, so what happened under it happened to this model.
-LIST_ALL = "SELECT name FROM model_name WHERE model_id = ANY ($1::bigint[])"
+# There: in another namespace it may be another model's.
+LIST_ALL = """
+SELECT name FROM model_name WHERE model_id = ANY ($1::bigint[]) AND namespace_id = $2"""
 TAKE = """
 INSERT INTO model_name AS k (namespace_id, name, model_id) VALUES ($1, $2, $3)
 ON CONFLICT (namespace_id, name) DO UPDATE SET since = now() WHERE k.model_id = excluded.model_id
@@ -38,9 +40,11 @@ async def find_moved(
     }
 
 
-async def list_all(connection: database.Connection, model_ids: Collection[int]) -> frozenset[str]:
-    """All names that these models have and had."""
-    rows = await connection.fetch(LIST_ALL, list(model_ids))
+async def list_all(
+    connection: database.Connection, model_ids: Collection[int], namespace_id: int
+) -> frozenset[str]:
+    """All names that these models have and had in a namespace."""
+    rows = await connection.fetch(LIST_ALL, list(model_ids), namespace_id)
     return frozenset(row["name"] for row in rows)
 
 
@@ -60,6 +64,13 @@ async def rename(
     """
     # In the order in which a new model takes its name, or the two would lock each other out.
     await connection.execute(RENAME, model_id, name.model)
+    await take(connection, model_id, namespace_id, name)
+
+
+async def take(
+    connection: database.Connection, model_id: int, namespace_id: int, name: names.ModelName
+) -> None:
+    """Have a name mean the model for ever, or raise `errors.AlreadyExists`."""
     if await connection.fetchval(TAKE, namespace_id, name.model, model_id) is None:
         raise errors.AlreadyExists(
             f"{name} is the former name of another model, which still answers to it", resource=name

@@ -193,6 +193,11 @@ def model_from_row(row: database.Row) -> models.Model:
     )
 
 
+def found(row: database.Row | None, name: names.ModelName) -> Stored:
+    """A model with its ids, if the row is there; or raise `errors.NotFound`."""
+    return _stored(_found(row, name))
+
+
 def _stored(row: database.Row) -> Stored:
     return Stored(row["model_id"], row["namespace_id"], model_from_row(row))
 

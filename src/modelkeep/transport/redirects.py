@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from google.protobuf import message
 
+from modelkeep.authz import caller as callers
 from modelkeep.domain import errors, names
 
 _NAME = re.compile(r"(namespaces/([^/]+)/models/([^/]+))(/.*)?", re.DOTALL)
@@ -38,9 +39,9 @@ class Directory(Protocol):
     """Knows what models were called."""
 
     async def find_moved(
-        self, wanted: Collection[names.ModelName]
+        self, caller: callers.Caller, wanted: Collection[names.ModelName]
     ) -> dict[names.ModelName, names.ModelName]:
-        """Today's names of those models that were called so."""
+        """Today's names of those models that were called so, as far as the caller may know."""
 
 
 async def answer(
@@ -89,7 +90,7 @@ async def _moved(directory: Directory, request: Any) -> Any:
     if not isinstance(request, message.Message):
         return None
     wanted = {model for *_, model, _ in _mentions(request)}
-    found = await directory.find_moved(wanted) if wanted else {}
+    found = await directory.find_moved(callers.current(), wanted) if wanted else {}
     if not found:
         return None
     again = type(request)()

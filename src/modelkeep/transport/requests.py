@@ -11,7 +11,6 @@ from modelkeep.domain import (
     aliases,
     bumps,
     checks,
-    errors,
     histories,
     limits,
     manifests,
@@ -121,11 +120,6 @@ def move_model(
         name = found.make("name", partial(names.ModelName.parse, request.name))
         new = found.make("destination", partial(names.ModelName.parse, request.destination))
         convert.check_etag(found, "etag", request.etag)
-    if new.namespace != name.namespace:
-        raise errors.invalid(
-            "is in another namespace, where its bytes are not; export it and import it there",
-            "destination",
-        )
     return once, name, new, request.etag
 
 
