@@ -11,6 +11,7 @@ from support import faulty_store
 from modelkeep.blobs import metered, s3, s3_connection, store, verifying
 
 _POOL_THREADS = 4
+_COPY_PART_BYTES = 5 << 20  # the smallest that S3 allows before the last
 _CONFIGURED = "MODELKEEP_TEST_S3_"
 STORES = ("seaweedfs", "configured") if f"{_CONFIGURED}ENDPOINT" in os.environ else ("seaweedfs",)
 STACKS = ("plain", "metered", "verifying", "faulty", "verifying-metered")
@@ -25,6 +26,7 @@ def _configured_settings(bucket: str) -> s3_connection.S3Settings:
         secure=os.environ.get(f"{_CONFIGURED}SECURE", "true") == "true",
         bucket=bucket,
         threads=_POOL_THREADS,
+        copy_part_bytes=_COPY_PART_BYTES,
     )
 
 
@@ -42,6 +44,7 @@ def settings(request: pytest.FixtureRequest) -> s3_connection.S3Settings:
         secure=False,
         bucket=bucket,
         threads=_POOL_THREADS,
+        copy_part_bytes=_COPY_PART_BYTES,
     )
 
 

@@ -198,6 +198,51 @@ async def test_aborting_after_completion_leaves_the_object(
     assert b"".join(await read(blobs, key, 0, 4)) == b"kept"
 
 
+async def copy(blobs: store.BlobStore, source: str, key: str, size_bytes: int) -> list[int]:
+    return [copied async for copied in blobs.copy(source, key, size_bytes)]
+
+
+@pytest.mark.parametrize("parts", [[1], [PART_BYTES], [PART_BYTES, 1], [PART_BYTES] * 2 + [MIB]])
+async def test_a_copy_has_the_bytes_and_stays_when_its_source_goes(
+    blobs: store.BlobStore, key: str, parts: list[int]
+) -> None:
+    body = random.Random(len(parts)).randbytes(sum(parts))
+    await put(blobs, key, body)
+    assert await copy(blobs, key, f"{key}-copy", len(body)) == parts
+    await blobs.delete(key)
+    assert b"".join(await read(blobs, f"{key}-copy", 0, len(body))) == body
+    assert (await blobs.stat(f"{key}-copy")).size_bytes == len(body)
+
+
+async def test_a_copy_replaces_what_was_there(blobs: store.BlobStore, key: str) -> None:
+    await put(blobs, key, b"new")
+    await put(blobs, f"{key}-copy", b"what was there")
+    await copy(blobs, key, f"{key}-copy", 3)
+    assert await read(blobs, f"{key}-copy", 0, 3) == [b"new"]
+
+
+@pytest.mark.parametrize("size_bytes", [3, PART_BYTES + 3])
+async def test_a_copy_of_nothing_is_not_found_and_leaves_nothing(
+    blobs: store.BlobStore, key: str, size_bytes: int
+) -> None:
+    with pytest.raises(errors.NotFound):
+        await copy(blobs, key, f"{key}-copy", size_bytes)
+    with pytest.raises(errors.NotFound):
+        await blobs.stat(f"{key}-copy")
+    assert not await open_multiparts(blobs, f"{key}-copy", 10)
+
+
+async def test_a_copy_that_is_given_up_leaves_nothing(blobs: store.BlobStore, key: str) -> None:
+    body = bytes(2 * PART_BYTES)
+    await put(blobs, key, body)
+    steps = blobs.copy(key, f"{key}-copy", len(body))
+    assert await anext(steps) == PART_BYTES
+    await steps.aclose()
+    with pytest.raises(errors.NotFound):
+        await blobs.stat(f"{key}-copy")
+    assert not await open_multiparts(blobs, f"{key}-copy", 10)
+
+
 async def test_deleting_twice_is_deleting_once(blobs: store.BlobStore, key: str) -> None:
     await put(blobs, key, b"bye")
     await blobs.delete(key)

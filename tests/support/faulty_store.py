@@ -109,6 +109,18 @@ class FaultyBlobStore:
                 yield _flipped(chunk, at_byte) if fault.flip else chunk
                 position += len(chunk)
 
+    async def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        fault = self._due("copy")
+        if fault.gate:
+            await fault.gate.wait()
+        if fault.error and not fault.done_before:
+            raise fault.error
+        async with contextlib.aclosing(self._inner.copy(source_key, key, size_bytes)) as steps:
+            async for copied_bytes in steps:
+                yield copied_bytes
+        if fault.error:
+            raise fault.error
+
     async def delete(self, key: str) -> None:
         await self._call("delete", lambda: self._inner.delete(key))
 

@@ -85,6 +85,11 @@ class MemoryBlobStore:
         for start in range(offset, end, chunk_bytes):
             yield self._object(key)[start : min(start + chunk_bytes, end)]
 
+    async def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        self.objects[key] = self._object(source_key)
+        self.modified_at[key] = _now()
+        yield size_bytes
+
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 

@@ -49,4 +49,13 @@ async def test_a_model_moves_with_its_versions_and_answers_by_both_names(
     left = "SELECT count(*) FROM version_file f JOIN version v USING (version_id) WHERE f.namespace_id <> v.namespace_id"
     assert (await rows(database_url, left))[0][0] == 0
     counted = "SELECT * FROM namespace_usage EXCEPT SELECT * FROM namespace_usage_counted"
-    assert await rows(database_url, counted.replace("SELECT *", "SELECT namespace_id, stored_bytes, reserved_bytes, logical_bytes, open_uploads")) == []
+    assert (
+        await rows(
+            database_url,
+            counted.replace(
+                "SELECT *",
+                "SELECT namespace_id, stored_bytes, reserved_bytes, logical_bytes, open_uploads",
+            ),
+        )
+        == []
+    )

@@ -90,6 +90,20 @@ class MeteredBlobStore:
                 meter.size_bytes += len(chunk)
                 yield chunk
 
+    async def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        """See `store.BlobStore.copy`."""
+        meter = self._meter("copy")
+        meter.calls += 1
+        steps = self._inner.copy(source_key, key, size_bytes)
+        async with contextlib.aclosing(steps):
+            while True:
+                with _timed(meter):
+                    copied_bytes = await anext(steps, None)
+                if copied_bytes is None:
+                    return
+                meter.size_bytes += copied_bytes
+                yield copied_bytes
+
     async def delete(self, key: str) -> None:
         """See `store.BlobStore.delete`."""
         with self._metered("delete"):

@@ -14,6 +14,7 @@ import minio.error
 from modelkeep.blobs import read_ahead, s3_connection, s3_errors, s3_read, s3_requests, store
 from modelkeep.domain import errors
 
+_MOST_PARTS = 10_000
 _CHUNKS_AHEAD = 2  # more is no faster: the socket holds as much again, and each chunk is memory
 _Answer = TypeVar("_Answer")
 _OWNED = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
@@ -109,6 +110,28 @@ class S3BlobStore:
             attempts=self._settings.attempts,
         )
         return read_ahead.stream(source, self._submit_fill, _CHUNKS_AHEAD)
+
+    async def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        """See `store.BlobStore.copy`."""
+        part_bytes = max(self._settings.copy_part_bytes, -(-size_bytes // _MOST_PARTS))
+        if size_bytes <= part_bytes:
+            await self._run(functools.partial(self._uploads.copy, source_key, key))
+            yield size_bytes
+            return
+        start = functools.partial(self._uploads.start_multipart, key, checksummed=False)
+        multipart_id = await self._run(start)
+        try:
+            tags = []
+            for number, begin in enumerate(range(0, size_bytes, part_bytes), 1):
+                end = min(begin + part_bytes, size_bytes)
+                place = (source_key, begin, end, key, multipart_id, number)
+                tags.append(await self._run(functools.partial(self._uploads.copy_part, *place)))
+                yield end - begin
+            await self.complete_multipart(key, multipart_id, tags)
+        except BaseException:
+            with contextlib.suppress(errors.ModelkeepError):  # the reaper finds what is left
+                await self.abort_multipart(key, multipart_id)
+            raise
 
     async def delete(self, key: str) -> None:
         """See `store.BlobStore.delete`."""

@@ -14,7 +14,8 @@ _IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 class S3Settings:
     """One bucket of one S3 endpoint (`host:port`), and how hard we try to reach it.
 
-    `io_timeout_s` is the longest we wait for the next bytes to go out or come in, not for a whole
+    What is larger than `copy_part_bytes` the store copies in parts of this size: each is one
+    request, which is answered when it is done. `io_timeout_s` is the longest we wait for the next bytes to go out or come in, not for a whole
     body. `threads` bounds the requests that are under way at once. TLS certificates are checked
     against the system's store, or against the file that `SSL_CERT_FILE` names.
     """
@@ -29,6 +30,7 @@ class S3Settings:
     connect_timeout_s: float = 3.0
     io_timeout_s: float = 20.0
     attempts: int = 4
+    copy_part_bytes: int = 64 << 20
 
     @property
     def url(self) -> str:

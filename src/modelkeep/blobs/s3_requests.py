@@ -23,6 +23,7 @@ import urllib3
 from modelkeep.blobs import s3_connection, store, transfers
 
 CRC32C_HEADER = "x-amz-checksum-crc32c"
+_SOURCE_HEADER = "x-amz-copy-source"
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 _PIECE_BYTES = 1 << 20
 _SUCCESS = frozenset({200, 204})
@@ -72,12 +73,30 @@ class SignedRequests:
         """PutObject."""
         self._send("PUT", key, body=body, headers={CRC32C_HEADER: crc32c_text(crc32c)})
 
-    def start_multipart(self, key: str) -> str:
-        """CreateMultipartUpload, announcing the checksum that each part will carry."""
-        headers = {
-            "x-amz-checksum-algorithm": "CRC32C",
-            "content-type": "application/octet-stream",
-        }
+    def copy(self, source_key: str, key: str) -> None:
+        """CopyObject; a failure may come inside an answer of status 200."""
+        _well_done(self._send("PUT", key, headers={_SOURCE_HEADER: self._place(source_key)}))
+
+    def copy_part(
+        self, source_key: str, start: int, end: int, key: str, multipart_id: str, number: int
+    ) -> store.PartTag:
+        """UploadPartCopy of bytes [start, end)."""
+        answer = self._send(
+            "PUT",
+            key,
+            query={"partNumber": str(number), "uploadId": multipart_id},
+            headers={
+                _SOURCE_HEADER: self._place(source_key),
+                f"{_SOURCE_HEADER}-range": f"bytes={start}-{end - 1}",
+            },
+        )
+        return store.PartTag(number, _text(_well_done(answer), "ETag").strip('"'), None)
+
+    def start_multipart(self, key: str, *, checksummed: bool = True) -> str:
+        """CreateMultipartUpload, announcing the checksum that each part will carry, if it will."""
+        headers = {"content-type": "application/octet-stream"}
+        if checksummed:
+            headers["x-amz-checksum-algorithm"] = "CRC32C"
         answer = self._send("POST", key, query={"uploads": ""}, headers=headers)
         return _text(_xml(answer), "UploadId")
 
@@ -105,8 +124,7 @@ class SignedRequests:
             body=Body([_part_list(parts)]),
             headers={"content-type": "application/xml"},
         )
-        if _xml(answer).tag.endswith("Error"):
-            raise minio.error.S3Error.fromxml(answer)
+        _well_done(answer)
 
     def abort_multipart(self, key: str, multipart_id: str) -> None:
         """AbortMultipartUpload."""
@@ -134,6 +152,9 @@ class SignedRequests:
         listed = minio.datatypes.ListMultipartUploadsResult(answer)
         entries = [_open_multipart(upload) for upload in listed.uploads]
         return store.MultipartPage(entries, _mark(answer) if listed.is_truncated else "")
+
+    def _place(self, key: str) -> str:
+        return parse.quote(f"/{self._bucket}/{key}")
 
     def _send(
         self,
@@ -208,7 +229,8 @@ def _part_list(parts: Iterable[store.PartTag]) -> bytes:
         element = ET.SubElement(root, "Part")
         ET.SubElement(element, "PartNumber").text = str(part.number)
         ET.SubElement(element, "ETag").text = f'"{part.etag}"'
-        ET.SubElement(element, "ChecksumCRC32C").text = crc32c_text(part.crc32c)
+        if part.crc32c is not None:
+            ET.SubElement(element, "ChecksumCRC32C").text = crc32c_text(part.crc32c)
     return ET.tostring(root)
 
 
@@ -216,6 +238,13 @@ def _refusal(answer: urllib3.BaseHTTPResponse) -> minio.error.MinioException:
     if answer.data.lstrip().startswith(b"<") and b"<Error" in answer.data:
         return minio.error.S3Error.fromxml(answer)
     return minio.error.ServerError(f"HTTP status {answer.status}", answer.status)
+
+
+def _well_done(answer: urllib3.BaseHTTPResponse) -> ET.Element:
+    found = _xml(answer)
+    if found.tag.endswith("Error"):
+        raise minio.error.S3Error.fromxml(answer)
+    return found
 
 
 def _xml(answer: urllib3.BaseHTTPResponse) -> ET.Element:

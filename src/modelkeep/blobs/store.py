@@ -25,12 +25,13 @@ Pieces of about 1 MiB are best; `bytes` are checksummed without a copy, memoryvi
 class PartTag:
     """A stored part of a multipart upload: its number, from 1, the store's tag and its CRC32C.
 
-    All three are needed to complete the upload, so all three are kept with the upload's parts.
+    All three are needed to complete the upload, so all three are kept with the upload's parts. Of a
+    part that the store itself copied there is no CRC32C.
     """
 
     number: int
     etag: str
-    crc32c: int
+    crc32c: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,14 @@ class BlobStore(Protocol):
         back the last chunk until it matches. A length of 0 yields nothing and asks nothing. Raises
         `errors.DataLoss` if the object ends before the range does. Close the generator to stop
         early (`contextlib.aclosing`): that frees its connection.
+        """
+
+    def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        """Have the store copy an object of so many bytes to another key.
+
+        Yields how many more bytes are copied, and ends when the whole is durable: nothing is there
+        before. The bytes do not pass here, so what the copy has is known once it is read. Raises
+        `errors.NotFound` if there is no such object. Close the generator to give the copy up.
         """
 
     async def delete(self, key: str) -> None:

@@ -69,6 +69,10 @@ class VerifyingBlobStore:
         chunks = self._inner.read(key, offset, length, chunk_bytes, crc32c)
         return chunks if crc32c is None else _verified(chunks, length, crc32c, key)
 
+    def copy(self, source_key: str, key: str, size_bytes: int) -> AsyncGenerator[int, None]:
+        """See `store.BlobStore.copy`."""
+        return self._inner.copy(source_key, key, size_bytes)
+
     async def delete(self, key: str) -> None:
         """See `store.BlobStore.delete`."""
         await self._inner.delete(key)
