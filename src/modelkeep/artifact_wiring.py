@@ -14,6 +14,7 @@ from modelkeep.service import (
     batches,
     collecting,
     hashing,
+    model_copying,
     reaping,
     rereading,
     scrub,
@@ -71,13 +72,15 @@ async def opened(
     reading = artifacts.Artifacts(db, blobs, sizes.touch_after)
     parts.uploads, parts.artifacts = sending, reading
     parts.reaper, parts.rereader = reaper, rereader
+    together = batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after)
     return usecases.Artifact(
         reading,
         sending,
-        batches.Batches(db, blobs, sending.memory, sending.hasher, sizes.touch_after),
+        together,
         _open_transfers(config, db, blobs, stack),
         version_checks.VersionChecks(db, rereader),
         collecting.Collecting(db, blobs, grace),
+        model_copying.ModelCopying(db, sending, together),
     )
 
 

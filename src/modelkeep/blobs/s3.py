@@ -124,8 +124,9 @@ class S3BlobStore:
             tags = []
             for number, begin in enumerate(range(0, size_bytes, part_bytes), 1):
                 end = min(begin + part_bytes, size_bytes)
-                place = (source_key, begin, end, key, multipart_id, number)
-                tags.append(await self._run(functools.partial(self._uploads.copy_part, *place)))
+                part = s3_requests.Range(source_key, begin, end)
+                call = functools.partial(self._uploads.copy_part, part, key, multipart_id, number)
+                tags.append(await self._run(call))
                 yield end - begin
             await self.complete_multipart(key, multipart_id, tags)
         except BaseException:

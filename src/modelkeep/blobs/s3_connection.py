@@ -15,9 +15,10 @@ class S3Settings:
     """One bucket of one S3 endpoint (`host:port`), and how hard we try to reach it.
 
     What is larger than `copy_part_bytes` the store copies in parts of this size: each is one
-    request, which is answered when it is done. `io_timeout_s` is the longest we wait for the next bytes to go out or come in, not for a whole
-    body. `threads` bounds the requests that are under way at once. TLS certificates are checked
-    against the system's store, or against the file that `SSL_CERT_FILE` names.
+    request, which is answered when it is done. `io_timeout_s` is the longest we wait for the next
+    bytes to go out or come in, not for a whole body. `threads` bounds the requests that are under
+    way at once. TLS certificates are checked against the system's store, or against the file that
+    `SSL_CERT_FILE` names.
     """
 
     endpoint: str

@@ -8,6 +8,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from urllib import parse
 from xml.etree import ElementTree as ET
 
@@ -57,6 +58,15 @@ class Body:
                 yield view[start : start + _PIECE_BYTES]
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bytes [start, end) of an object."""
+
+    key: str
+    start: int
+    end: int
+
+
 class SignedRequests:
     """Synchronous uploads to one bucket; raises the SDK's and urllib3's errors."""
 
@@ -77,17 +87,15 @@ class SignedRequests:
         """CopyObject; a failure may come inside an answer of status 200."""
         _well_done(self._send("PUT", key, headers={_SOURCE_HEADER: self._place(source_key)}))
 
-    def copy_part(
-        self, source_key: str, start: int, end: int, key: str, multipart_id: str, number: int
-    ) -> store.PartTag:
-        """UploadPartCopy of bytes [start, end)."""
+    def copy_part(self, source: Range, key: str, multipart_id: str, number: int) -> store.PartTag:
+        """UploadPartCopy."""
         answer = self._send(
             "PUT",
             key,
             query={"partNumber": str(number), "uploadId": multipart_id},
             headers={
-                _SOURCE_HEADER: self._place(source_key),
-                f"{_SOURCE_HEADER}-range": f"bytes={start}-{end - 1}",
+                _SOURCE_HEADER: self._place(source.key),
+                f"{_SOURCE_HEADER}-range": f"bytes={source.start}-{source.end - 1}",
             },
         )
         return store.PartTag(number, _text(_well_done(answer), "ETag").strip('"'), None)

@@ -14,8 +14,14 @@ from modelkeep.cli import safe_console, safe_text, units
 
 _LINE_EVERY_S = 10.0
 _WORTH_A_LINE_S = 3.0
-_DONE_WORDS = {"hashing": "hashed", "sending": "sent", "fetching": "fetched", "verifying": "read"}
-_WAITING = {"sending": "verifying"}
+_DONE_WORDS = {
+    "hashing": "hashed",
+    "sending": "sent",
+    "fetching": "fetched",
+    "verifying": "read",
+    "copying": "copied",
+}
+_WAITING = {"sending": "verifying", "copying": "verifying"}
 """What happens to a file whose bytes are all there."""
 _PATH_WIDTH = 38
 

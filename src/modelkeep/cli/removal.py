@@ -1,11 +1,12 @@
 """`modelkeep rm`, `modelkeep restore`, `modelkeep purge` and `modelkeep mv`."""
 
+import contextlib
 import sys
 
 import click
 
 from modelkeep import client
-from modelkeep.cli import output, picking, session, settings, units
+from modelkeep.cli import output, picking, progress, session, settings, units
 
 
 @click.command()
@@ -81,12 +82,22 @@ def purge(chosen: settings.Settings, ref: str, yes: bool, form: str) -> None:
 @settings.connecting
 @settings.pass_settings
 def mv(chosen: settings.Settings, model: str, destination: str, form: str) -> None:
-    """Give a model another name.
+    """Give a model another name, in another namespace too.
 
-    MODEL and DESTINATION are acme/voice and acme/speech. Its versions, aliases and history come
-    along, and the old name goes on to mean it: nothing that uses it breaks.
+    MODEL and DESTINATION are acme/voice and acme/speech, or platform/voice. Its versions, aliases
+    and history come along, and the old name goes on to mean it: nothing that uses it breaks.
+
+    To another namespace the server copies the bytes first, within the store; interrupted, it goes
+    on where it was when the same command is run again. There, who may not read the model does not
+    find it by its old name any more. Drafts, open transitions, running deployments and roles on the
+    model hold it where it is.
     """
-    moved = session.run(chosen, lambda registry: registry.move_model(model, destination))
+
+    async def work(registry: client.Registry) -> client.Model:
+        with contextlib.closing(progress.display()) as display:
+            return await registry.move_model(model, destination, listener=display.listener)
+
+    moved = session.run(chosen, work)
     output.emit(moved, form, lambda: f"[bold]{model}[/] is [bold]{moved.ref}[/] now")
 
 

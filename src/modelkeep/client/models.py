@@ -123,14 +123,3 @@ class ModelCalls(connection.Connection):
         )
         response = await self._call(self._registry.RestoreModel, request)
         return convert.model_from_wire(response.model)
-
-    async def move_model(self, model: str, destination: str, *, etag: str = "") -> records.Model:
-        """Give a model another name; the old one goes on to mean it."""
-        request = pb.MoveModelRequest(
-            name=refs.parse_model(model).model_name,
-            destination=refs.parse_model(destination).model_name,
-            etag=etag,
-            request_id=calls.new_request_id(),
-        )
-        response = await self._call(self._registry.MoveModel, request)
-        return convert.model_from_wire(response.model)

@@ -10,6 +10,7 @@ class Step(enum.StrEnum):
     SEND = "sending"
     FETCH = "fetching"
     VERIFY = "verifying"
+    COPY = "copying"
 
 
 class Progress:

@@ -94,6 +94,12 @@ class Fate:
             raise error
         return cls(_VERDICTS[type(error)], error.reason, error.message)
 
+    def require(self) -> None:
+        """Raise the error that was met, if there was one."""
+        for kind, verdict in _VERDICTS.items():
+            if verdict is self.verdict:
+                raise kind(self.message, reason=self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:

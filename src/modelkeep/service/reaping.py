@@ -11,7 +11,7 @@ from modelkeep.authz import caller as callers
 from modelkeep.blobs import store
 from modelkeep.domain import errors, garbage, names, sight
 from modelkeep.service import changes, freeing, purging, repacking, transitions, upload_changes
-from modelkeep.storage import database
+from modelkeep.storage import database, holds
 from modelkeep.storage import purging as purging_rows
 from modelkeep.storage import reaping as rows
 from modelkeep.storage import transitions as transition_rows
@@ -37,6 +37,7 @@ class Settings:
         purged: most deleted versions that a round purges.
         answers: most answers that a round forgets.
         transitions: most transitions that it notes as expired or stale.
+        holds: most blobs that it lets go of.
     """
 
     orphan_grace: datetime.timedelta = garbage.ORPHAN_GRACE
@@ -50,6 +51,7 @@ class Settings:
     purged: int = 50
     answers: int = 5000
     transitions: int = 100
+    holds: int = 5000
 
 
 @dataclass(slots=True)
@@ -94,6 +96,7 @@ class Reaper:
         await self._attempt(self._forget, reaped)
         await self._attempt(self._purge, reaped)
         await self._attempt(self._forget_answers, reaped)
+        await self._attempt(self._let_go, reaped)
         await self._attempt(self._end_transitions, reaped)
         await self._attempt(self._sweep_objects, reaped)
         await self._attempt(self._sweep_multiparts, reaped)
@@ -155,6 +158,11 @@ class Reaper:
             reaped.answers += await purging_rows.forget_answers(
                 connection, self._settings.answers_kept, self._settings.answers
             )
+
+    async def _let_go(self, _reaped: Reaped) -> None:
+        """Hold no more what models needed that did not move after all."""
+        async with self._db.everywhere(sight.Work.REAP) as connection:
+            await holds.forget(connection, self._settings.holds)
 
     async def _end_transitions(self, reaped: Reaped) -> None:
         """Note which transitions expired or became stale, so that whoever waits for them hears."""

@@ -17,6 +17,7 @@ from modelkeep.service import (
     part_storing,
     running_digests,
     upload_changes,
+    upload_copies,
     upload_parts,
     upload_streams,
     verification,
@@ -163,6 +164,10 @@ class Uploads:
         stored = await self._stored(name)
         await self._free(stored)
         return stored.upload
+
+    def copies(self) -> upload_copies.Copies:
+        """What fills uploads by copies that the store makes."""
+        return upload_copies.Copies(self._shared, self._verifications)
 
     async def sweep(self) -> None:
         """Verify what other replicas left unverified; the app calls it every now and then."""

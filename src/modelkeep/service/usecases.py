@@ -27,6 +27,7 @@ from modelkeep.service import (
     inspecting,
     lifecycle,
     lineage,
+    model_copying,
     models,
     moving,
     namespaces,
@@ -172,3 +173,4 @@ class Artifact:
     transfers: transfers.Transfers
     checks: version_checks.VersionChecks
     collecting: collecting.Collecting
+    model_copying: model_copying.ModelCopying

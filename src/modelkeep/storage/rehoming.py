@@ -59,16 +59,16 @@ WHERE v.model_id = $1 AND v.state = 'ready' AND n.pickle_policy = 'quarantine' A
     WHERE f.version_id = v.version_id AND x.pickle_verdict <> 'none')
 ORDER BY v.ordinal LIMIT 1"""
 
-_NEEDED = """SELECT DISTINCT f.digest, f.size_bytes FROM version v
+NEEDED = """SELECT DISTINCT f.digest, f.size_bytes FROM version v
 JOIN version_file f ON f.version_id = v.version_id WHERE v.model_id = $1"""
-_THERE = """EXISTS (SELECT FROM blob b WHERE b.namespace_id = $2 AND b.digest = o.digest
+THERE = """EXISTS (SELECT FROM blob b WHERE b.namespace_id = $2 AND b.digest = o.digest
 AND b.rotten_at IS NULL OFFSET 0)"""
 LOCK_BLOBS = f"""
-SELECT FROM blob WHERE namespace_id = $2 AND digest IN (SELECT o.digest FROM ({_NEEDED}) o)
+SELECT FROM blob WHERE namespace_id = $2 AND digest IN (SELECT o.digest FROM ({NEEDED}) o)
 ORDER BY digest FOR KEY SHARE"""
 COUNT_MISSING = f"""
 SELECT count(*) AS blobs, coalesce(sum(o.size_bytes), 0)::bigint AS size_bytes
-FROM ({_NEEDED}) o WHERE NOT {_THERE}"""
+FROM ({NEEDED}) o WHERE NOT {THERE}"""
 
 RENAME = """
 UPDATE model SET namespace_id = $2, name = $3, updated_at = now(), revision = revision + 1

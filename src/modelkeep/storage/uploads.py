@@ -39,6 +39,10 @@ SET_STATE = """
 UPDATE upload SET state = $2, failure = $3, failure_reason = $4,
 finished_at = CASE WHEN $2 NOT IN ('active', 'verifying') THEN now() END
 WHERE upload_id = $1"""
+# What was sent by others is not looked at: the bytes are those of one object, read back as a whole.
+ADOPT = """
+UPDATE upload SET storage_key = $2, multipart_id = NULL, sha256 = NULL, state = 'verifying'
+WHERE upload_id = $1 AND state = 'active' RETURNING upload_id"""
 DELETE_PARTS = "DELETE FROM upload_part WHERE upload_id = ANY($1::text[])"
 DELETE_CLAIMS = "DELETE FROM upload_claim WHERE upload_id = ANY($1::text[])"
 DELETE = "DELETE FROM upload WHERE upload_id = ANY($1::text[])"
@@ -170,6 +174,14 @@ async def list_page(
 async def set_verifying(connection: database.Connection, name: names.UploadName) -> None:
     """Take no more bytes; whoever claims the verification goes on."""
     await connection.execute(SET_STATE, name.upload, uploads.UploadState.VERIFYING, "", "")
+
+
+async def adopt(connection: database.Connection, name: names.UploadName, storage_key: str) -> bool:
+    """Have an object that is there be the upload's, to be verified; False if it is not active."""
+    if await connection.fetchval(ADOPT, name.upload, storage_key) is None:
+        return False
+    await _forget_parts(connection, [name.upload])
+    return True
 
 
 async def close(

@@ -12,6 +12,7 @@ from modelkeep.transport import convert_artifacts as crossing
 from modelkeep.transport import (
     convert_batches,
     convert_garbage,
+    convert_moves,
     convert_soundness,
     convert_transfers,
     limiting,
@@ -36,6 +37,7 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         self._transfers = artifact.transfers
         self._checks = artifact.checks
         self._collecting = artifact.collecting
+        self._model_copying = artifact.model_copying
         self._tokens = tokens
         self._kept = kept
 
@@ -157,6 +159,16 @@ class ArtifactServicer(pb_grpc.ArtifactServiceServicer):
         async with contextlib.aclosing(checking):
             async for told in checking:
                 yield convert_soundness.rereading_to_wire(told)
+
+    async def CopyModelBlobs(
+        self, request: pb.CopyModelBlobsRequest, context: Any
+    ) -> AsyncIterator[pb.CopyModelBlobsResponse]:
+        copying = self._model_copying.copy(
+            callers.current(), *convert_moves.copy_from_wire(request)
+        )
+        async with contextlib.aclosing(copying):
+            async for progress in copying:
+                yield convert_moves.progress_to_wire(progress)
 
     async def CollectGarbage(
         self, request: pb.CollectGarbageRequest, context: Any

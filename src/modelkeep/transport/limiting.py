@@ -40,7 +40,7 @@ EXPENSIVE = frozenset(
     {
         *("SearchVersions", "CompareVersions", "DiffVersions", "QueryLineage", "FinalizeVersion"),
         *("VerifyVersion", "VerifyAuditChain", "ExportAuditEvents", "ListAuditEvents"),
-        *("CollectGarbage", "RecountNamespaceUsage", "GetComplianceReport"),
+        *("CopyModelBlobs", "CollectGarbage", "RecountNamespaceUsage", "GetComplianceReport"),
         *("RecommendVersion", "CheckRegression", "EvaluateGates", "GetBillOfMaterials"),
         *("GetSignatureVerdict", "GetProvenanceStatement", "GetDeploymentSheet"),
     }

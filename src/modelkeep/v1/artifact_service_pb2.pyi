@@ -106,6 +106,70 @@ GARBAGE_REASON_UNREACHED: GarbageReason.ValueType  # 1
 Global___GarbageReason: _TypeAlias = GarbageReason  # noqa: Y015
 
 @_typing.final
+class CopyModelBlobsRequest(_message.Message):
+    """Request of CopyModelBlobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`namespaces/{namespace}/models/{model}`."""
+    destination: _builtins.str
+    """What it shall be called once it has moved: `namespaces/{namespace}/models/{model}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        destination: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyModelBlobsRequest: _TypeAlias = CopyModelBlobsRequest  # noqa: Y015
+
+@_typing.final
+class CopyModelBlobsResponse(_message.Message):
+    """Response of CopyModelBlobs: how far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOBS_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    PRESENT_BLOBS_FIELD_NUMBER: _builtins.int
+    PRESENT_BYTES_FIELD_NUMBER: _builtins.int
+    COPIED_BYTES_FIELD_NUMBER: _builtins.int
+    blobs: _builtins.int
+    """Blobs of all the model's versions, each once."""
+    total_bytes: _builtins.int
+    """Their bytes together."""
+    present_blobs: _builtins.int
+    """How many of them the other namespace has, verified."""
+    present_bytes: _builtins.int
+    """Their bytes together."""
+    copied_bytes: _builtins.int
+    """Bytes that the store has copied in this call so far; some may not be verified yet."""
+    def __init__(
+        self,
+        *,
+        blobs: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        present_blobs: _builtins.int = ...,
+        present_bytes: _builtins.int = ...,
+        copied_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blobs", b"blobs", "copied_bytes", b"copied_bytes", "present_blobs", b"present_blobs", "present_bytes", b"present_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyModelBlobsResponse: _TypeAlias = CopyModelBlobsResponse  # noqa: Y015
+
+@_typing.final
 class GetCapabilitiesRequest(_message.Message):
     """Request of GetCapabilities."""
 

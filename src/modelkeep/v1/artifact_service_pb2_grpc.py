@@ -109,6 +109,11 @@ class ArtifactServiceStub:
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.SerializeToString,
                 response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.FromString,
                 _registered_method=True)
+        self.CopyModelBlobs = channel.unary_stream(
+                '/modelkeep.v1.ArtifactService/CopyModelBlobs',
+                request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsRequest.SerializeToString,
+                response_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsResponse.FromString,
+                _registered_method=True)
         self.CollectGarbage = channel.unary_unary(
                 '/modelkeep.v1.ArtifactService/CollectGarbage',
                 request_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CollectGarbageRequest.SerializeToString,
@@ -271,6 +276,19 @@ class ArtifactServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyModelBlobs(self, request, context):
+        """Copy what another namespace lacks of a model's blobs, before RegistryService.MoveModel moves the
+        model there. The store copies, the server reads each copy back by SHA-256 and charges the other
+        namespace's quota. What has been copied stays, and is held until the model moves or a week is
+        over: after any interruption call it again, on any replica. Answers how far it is, at once and
+        then now and again; the last answer has everything present. Within a namespace nothing is to be
+        done. Errors: those of MoveModel but BLOBS_MISSING, before a byte is copied; DATA_LOSS if a blob
+        is damaged in the store; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED); UNAVAILABLE (the store is away).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CollectGarbage(self, request, context):
         """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
         version has a file of it (a deleted version has, for it can be restored), no open upload brings
@@ -355,6 +373,11 @@ def add_ArtifactServiceServicer_to_server(servicer, server):
                     servicer.VerifyVersion,
                     request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.FromString,
                     response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.SerializeToString,
+            ),
+            'CopyModelBlobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.CopyModelBlobs,
+                    request_deserializer=modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsRequest.FromString,
+                    response_serializer=modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsResponse.SerializeToString,
             ),
             'CollectGarbage': grpc.unary_unary_rpc_method_handler(
                     servicer.CollectGarbage,
@@ -745,6 +768,33 @@ class ArtifactService:
             '/modelkeep.v1.ArtifactService/VerifyVersion',
             modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionRequest.SerializeToString,
             modelkeep_dot_v1_dot_artifact__service__pb2.VerifyVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyModelBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/modelkeep.v1.ArtifactService/CopyModelBlobs',
+            modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsRequest.SerializeToString,
+            modelkeep_dot_v1_dot_artifact__service__pb2.CopyModelBlobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -126,6 +126,15 @@ class ArtifactServiceStub:
     versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
     FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
     """
+    CopyModelBlobs: _grpc.UnaryStreamMultiCallable[_artifact_service_pb2.CopyModelBlobsRequest, _artifact_service_pb2.CopyModelBlobsResponse]
+    """Copy what another namespace lacks of a model's blobs, before RegistryService.MoveModel moves the
+    model there. The store copies, the server reads each copy back by SHA-256 and charges the other
+    namespace's quota. What has been copied stays, and is held until the model moves or a week is
+    over: after any interruption call it again, on any replica. Answers how far it is, at once and
+    then now and again; the last answer has everything present. Within a namespace nothing is to be
+    done. Errors: those of MoveModel but BLOBS_MISSING, before a byte is copied; DATA_LOSS if a blob
+    is damaged in the store; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED); UNAVAILABLE (the store is away).
+    """
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]
     """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
     version has a file of it (a deleted version has, for it can be restored), no open upload brings
@@ -232,6 +241,15 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
     versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
     FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+    """
+    CopyModelBlobs: _aio.UnaryStreamMultiCallable[_artifact_service_pb2.CopyModelBlobsRequest, _artifact_service_pb2.CopyModelBlobsResponse]  # type: ignore[assignment]
+    """Copy what another namespace lacks of a model's blobs, before RegistryService.MoveModel moves the
+    model there. The store copies, the server reads each copy back by SHA-256 and charges the other
+    namespace's quota. What has been copied stays, and is held until the model moves or a week is
+    over: after any interruption call it again, on any replica. Answers how far it is, at once and
+    then now and again; the last answer has everything present. Within a namespace nothing is to be
+    done. Errors: those of MoveModel but BLOBS_MISSING, before a byte is copied; DATA_LOSS if a blob
+    is damaged in the store; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED); UNAVAILABLE (the store is away).
     """
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
     """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
@@ -420,6 +438,21 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         Answers a result for each file, and now and then how far it is. Cancel the call to stop it. The
         versions that have a file which is found wrong are quarantined soon after. Errors: NOT_FOUND,
         FAILED_PRECONDITION (VERSION_NOT_SEALED), UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CopyModelBlobs(
+        self,
+        request: _artifact_service_pb2.CopyModelBlobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_artifact_service_pb2.CopyModelBlobsResponse], _abc.AsyncIterator[_artifact_service_pb2.CopyModelBlobsResponse]]:
+        """Copy what another namespace lacks of a model's blobs, before RegistryService.MoveModel moves the
+        model there. The store copies, the server reads each copy back by SHA-256 and charges the other
+        namespace's quota. What has been copied stays, and is held until the model moves or a week is
+        over: after any interruption call it again, on any replica. Answers how far it is, at once and
+        then now and again; the last answer has everything present. Within a namespace nothing is to be
+        done. Errors: those of MoveModel but BLOBS_MISSING, before a byte is copied; DATA_LOSS if a blob
+        is damaged in the store; RESOURCE_EXHAUSTED (QUOTA_EXCEEDED); UNAVAILABLE (the store is away).
         """
 
     @_abc_1.abstractmethod

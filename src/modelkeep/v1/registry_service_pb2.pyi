@@ -1458,7 +1458,7 @@ class MoveModelRequest(_message.Message):
     name: _builtins.str
     """`namespaces/{namespace}/models/{model}`."""
     destination: _builtins.str
-    """What it shall be called: `namespaces/{namespace}/models/{model}`, in the same namespace."""
+    """What it shall be called: `namespaces/{namespace}/models/{model}`."""
     etag: _builtins.str
     """If set, the etag the model must have."""
     request_id: _builtins.str

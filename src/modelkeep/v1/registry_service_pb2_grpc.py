@@ -330,10 +330,20 @@ class RegistryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MoveModel(self, request, context):
-        """Give a model another name. Its versions, aliases and history come along, and every request by a
-        name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
-        ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
-        FAILED_PRECONDITION (deleted).
+        """Give a model another name, in its namespace or in another. Its versions, aliases and history come
+        along, and every request by a name it had goes on to mean it: a name is never given to another
+        model. Errors: NOT_FOUND (model, namespace), ABORTED (stale etag), ALREADY_EXISTS (another model
+        has or had the new name), FAILED_PRECONDITION (deleted).
+
+        To another namespace its bytes go first, by ArtifactService.CopyModelBlobs; while one is missing
+        there, this is FAILED_PRECONDITION (BLOBS_MISSING, with `blobs` and `bytes` in the ErrorInfo
+        metadata). By an old name it is found there by callers who may read it there; for others it is
+        NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
+        (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
+        on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
+        have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
+        gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
+        (QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

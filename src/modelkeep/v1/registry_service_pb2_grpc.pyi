@@ -77,10 +77,20 @@ class RegistryServiceStub:
     RestoreModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreModelRequest, _registry_service_pb2.RestoreModelResponse]
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
     MoveModel: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.MoveModelRequest, _registry_service_pb2.MoveModelResponse]
-    """Give a model another name. Its versions, aliases and history come along, and every request by a
-    name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
-    ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
-    FAILED_PRECONDITION (deleted).
+    """Give a model another name, in its namespace or in another. Its versions, aliases and history come
+    along, and every request by a name it had goes on to mean it: a name is never given to another
+    model. Errors: NOT_FOUND (model, namespace), ABORTED (stale etag), ALREADY_EXISTS (another model
+    has or had the new name), FAILED_PRECONDITION (deleted).
+
+    To another namespace its bytes go first, by ArtifactService.CopyModelBlobs; while one is missing
+    there, this is FAILED_PRECONDITION (BLOBS_MISSING, with `blobs` and `bytes` in the ErrorInfo
+    metadata). By an old name it is found there by callers who may read it there; for others it is
+    NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
+    (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
+    on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
+    have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
+    gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
+    (QUOTA_EXCEEDED).
     """
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
@@ -234,10 +244,20 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     RestoreModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.RestoreModelRequest, _registry_service_pb2.RestoreModelResponse]  # type: ignore[assignment]
     """Bring a deleted model back. Errors: NOT_FOUND, FAILED_PRECONDITION if it is not deleted."""
     MoveModel: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.MoveModelRequest, _registry_service_pb2.MoveModelResponse]  # type: ignore[assignment]
-    """Give a model another name. Its versions, aliases and history come along, and every request by a
-    name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
-    ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
-    FAILED_PRECONDITION (deleted).
+    """Give a model another name, in its namespace or in another. Its versions, aliases and history come
+    along, and every request by a name it had goes on to mean it: a name is never given to another
+    model. Errors: NOT_FOUND (model, namespace), ABORTED (stale etag), ALREADY_EXISTS (another model
+    has or had the new name), FAILED_PRECONDITION (deleted).
+
+    To another namespace its bytes go first, by ArtifactService.CopyModelBlobs; while one is missing
+    there, this is FAILED_PRECONDITION (BLOBS_MISSING, with `blobs` and `bytes` in the ErrorInfo
+    metadata). By an old name it is found there by callers who may read it there; for others it is
+    NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
+    (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
+    on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
+    have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
+    gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
+    (QUOTA_EXCEEDED).
     """
     CreateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
@@ -466,10 +486,20 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.MoveModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.MoveModelResponse, _abc.Awaitable[_registry_service_pb2.MoveModelResponse]]:
-        """Give a model another name. Its versions, aliases and history come along, and every request by a
-        name it had goes on to mean it: a name is never given to another model. Errors: NOT_FOUND,
-        ABORTED (stale etag), ALREADY_EXISTS (another model has or had the new name),
-        FAILED_PRECONDITION (deleted).
+        """Give a model another name, in its namespace or in another. Its versions, aliases and history come
+        along, and every request by a name it had goes on to mean it: a name is never given to another
+        model. Errors: NOT_FOUND (model, namespace), ABORTED (stale etag), ALREADY_EXISTS (another model
+        has or had the new name), FAILED_PRECONDITION (deleted).
+
+        To another namespace its bytes go first, by ArtifactService.CopyModelBlobs; while one is missing
+        there, this is FAILED_PRECONDITION (BLOBS_MISSING, with `blobs` and `bytes` in the ErrorInfo
+        metadata). By an old name it is found there by callers who may read it there; for others it is
+        NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
+        (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
+        on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
+        have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
+        gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
+        (QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
