@@ -63,6 +63,15 @@ _HOLDS = (
 )
 
 
+_SET_BY = (
+    (rows.FIND_OWN_GATES, policy.Action.SET_GATE_POLICY),
+    (rows.FIND_OWN_PROTECTIONS, policy.Action.PROTECT_ALIASES),
+    (rows.FIND_OWN_PLAN, policy.Action.SET_EVALUATION_PLAN),
+    (rows.FIND_RISK, policy.Action.SET_RISK),
+)
+"""What a model may have of its own, and what setting it takes."""
+
+
 async def rehome(
     name: names.ModelName, new: names.ModelName, etag: str, change: changes.Change
 ) -> models.Model:
@@ -135,6 +144,9 @@ async def _require_standing(
 ) -> None:
     """Raise `errors.PermissionDenied` unless the caller could have it stand so where it goes."""
     connection, caller, model_id = change.connection, change.caller, stored.model_id
+    for statement, action in _SET_BY:
+        if await rows.find_some(connection, statement, model_id):
+            policy.require(caller, action, new)
     stages = await rows.find_some(connection, rows.FIND_STAGES, model_id)
     for stage in stages:
         policy.require(caller, policy.Action.SET_STAGE, new, stage=stage)

@@ -49,6 +49,12 @@ WHERE model_id = $1 AND valid_to IS NULL AND stage IN ('staging', 'production') 
 FIND_GATED = """
 SELECT stage FROM gate_policy WHERE namespace_id = $1 AND model_id IS NULL
 AND stage = ANY ($2::text[]) ORDER BY stage"""
+FIND_OWN_GATES = "SELECT stage FROM gate_policy WHERE model_id = $1 LIMIT 1"
+FIND_OWN_PROTECTIONS = "SELECT pattern FROM alias_protection WHERE model_id = $1 LIMIT 1"
+FIND_OWN_PLAN = "SELECT actor FROM evaluation_plan WHERE model_id = $1"
+FIND_RISK = """
+SELECT risk_tier FROM model WHERE model_id = $1
+AND (risk_tier <> 'unclassified' OR revalidation_days <> 0)"""
 FIND_ALIASES = """
 SELECT alias FROM alias_assignment WHERE model_id = $1 AND valid_to IS NULL ORDER BY alias"""
 FIND_PICKLED = """
