@@ -35,7 +35,7 @@ DIGEST = "sha256:" + "0" * 64
 BLOB = f"namespaces/none/blobs/{DIGEST}"
 NOUNS = {"Namespace": "namespaces/none", "Model": MODEL, "Version": VERSION, "Alias": ALIAS}
 NOUNS |= {"Upload": UPLOAD, "Blob": BLOB, "Stage": VERSION}
-NOUNS |= {"NamespaceUsage": "namespaces/none"}
+NOUNS |= {"NamespaceUsage": "namespaces/none", "CopyModelBlobs": MODEL}
 NOUNS |= {"TransferUrls": UPLOAD, "ConfirmParts": UPLOAD}
 LINK = {
     "source": {"kind": "LINEAGE_KIND_OTHER", "name": "none"},

@@ -167,13 +167,6 @@ async def test_a_base_is_found_by_the_name_it_had(stubs: wire.Stubs) -> None:
     await stubs.registry.CreateVersion(request)
 
 
-async def test_a_model_does_not_leave_its_namespace(stubs: wire.Stubs) -> None:
-    request = pb.MoveModelRequest(
-        name=await stubs.new_model(), destination="namespaces/elsewhere/models/m"
-    )
-    assert await code_of(stubs.registry.MoveModel(request)) == "INVALID_ARGUMENT"
-
-
 async def test_what_people_write_is_not_rewritten(stubs: wire.Stubs) -> None:
     old = await stubs.new_model()
     await stubs.ready(old)
