@@ -72,6 +72,11 @@ CHECKS = (
     Check("ranges", doctor_checks.ranges, _GATEWAY),
     Check("multipart", doctor_checks.multipart, _GATEWAY),
     Check("refuse part", doctor_checks.refuse_part, _GATEWAY),
+    Check(
+        "copy",
+        doctor_checks.copy,
+        "Without it models do not move to other namespaces. " + _OTHER_STORE,
+    ),
     Check("complete twice", doctor_checks.complete_twice),
     Check("abort", doctor_checks.abort),
     Check(
@@ -113,7 +118,12 @@ async def examine(settings: s3_connection.S3Settings) -> list[Finding]:
 
     Raises the domain's errors, as `store.BlobStore.check` does, if nothing can be tried at all.
     """
-    settings = dataclasses.replace(settings, attempts=_ATTEMPTS, io_timeout_s=_IO_TIMEOUT_S)
+    settings = dataclasses.replace(
+        settings,
+        attempts=_ATTEMPTS,
+        io_timeout_s=_IO_TIMEOUT_S,
+        copy_part_bytes=doctor_checks.PART_BYTES,
+    )
     blobs, direct = s3.S3BlobStore(settings), doctor_direct.Direct(settings)
     try:
         await require_bucket(blobs, direct, settings)

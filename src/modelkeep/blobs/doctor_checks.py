@@ -20,7 +20,7 @@ Subject = doctor_subject.Subject
 Missing = doctor_subject.Missing
 Wrong = doctor_subject.Wrong
 _KIB = 1 << 10
-_PART_BYTES = 5 << 20
+PART_BYTES = 5 << 20
 """What S3 lets a part be at least, unless it is the last."""
 _SKEW_S = 5 * 60
 _TIME_OFF_S = 15 * 60
@@ -95,9 +95,20 @@ async def ranges(subject: Subject) -> str:
     return f"{len(asked)} ranges are exact; one beyond the end is told"
 
 
+async def copy(subject: Subject) -> str:
+    """Objects are copied by the store, in one request and in parts."""
+    for name, size_bytes in (("copy", 64 * _KIB + 1), ("copy-parts", PART_BYTES + _KIB)):
+        body = os.urandom(size_bytes)
+        source, key = await subject.put(name, body), subject.key(f"{name}-made")
+        made = [copied async for copied in subject.blobs.copy(source, key, size_bytes)]
+        if sum(made) != size_bytes or await subject.read(key, 0, size_bytes) != body:
+            raise Wrong(f"a copy of {size_bytes} bytes does not come back as its source")
+    return "objects are copied within the store, in one request and in parts"
+
+
 async def multipart(subject: Subject) -> str:
     """Parts that come out of order make one object."""
-    bodies = [os.urandom(_PART_BYTES), os.urandom(_PART_BYTES), os.urandom(_KIB + 1)]
+    bodies = [os.urandom(PART_BYTES), os.urandom(PART_BYTES), os.urandom(_KIB + 1)]
     upload = await subject.start("multipart")
     tags = [await subject.put_part(upload, number, bodies[number - 1]) for number in (3, 1, 2)]
     tags.sort(key=lambda tag: tag.number)

@@ -31,8 +31,9 @@ TOUCH_AFTER = touch_after(GRACE)
 class Garbage:
     """A blob that may go, or went.
 
-    No version, deleted ones included, has a file of this digest; no open upload brings it; and
-    nobody was told within the grace period that it is there.
+    No version, deleted ones included, has a file of this digest; no open upload brings it; no model
+    that is to move to the namespace needs it; and nobody was told within the grace period that it
+    is there.
 
     Attributes:
         digest: what it is.

@@ -94,7 +94,9 @@ class _GarbageReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Garbage
     GARBAGE_REASON_UNSPECIFIED: _GarbageReason.ValueType  # 0
     """Never sent by the server."""
     GARBAGE_REASON_UNREACHED: _GarbageReason.ValueType  # 1
-    """No version has a file of it, no open upload brings it, and the grace period is over."""
+    """No version has a file of it, no open upload brings it, no model that is to move needs it, and the
+    grace period is over.
+    """
 
 class GarbageReason(_GarbageReason, metaclass=_GarbageReasonEnumTypeWrapper):
     """Why a blob may go."""
@@ -102,7 +104,9 @@ class GarbageReason(_GarbageReason, metaclass=_GarbageReasonEnumTypeWrapper):
 GARBAGE_REASON_UNSPECIFIED: GarbageReason.ValueType  # 0
 """Never sent by the server."""
 GARBAGE_REASON_UNREACHED: GarbageReason.ValueType  # 1
-"""No version has a file of it, no open upload brings it, and the grace period is over."""
+"""No version has a file of it, no open upload brings it, no model that is to move needs it, and the
+grace period is over.
+"""
 Global___GarbageReason: _TypeAlias = GarbageReason  # noqa: Y015
 
 @_typing.final

@@ -292,8 +292,8 @@ class ArtifactServiceServicer:
     def CollectGarbage(self, request, context):
         """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
         version has a file of it (a deleted version has, for it can be restored), no open upload brings
-        it, and nobody was told within the grace period that it is there: FindMissingBlobs,
-        StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+        it, no model needs it that is to move here (CopyModelBlobs), and nobody was told within the grace
+        period that it is there: FindMissingBlobs, StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
         is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
         Errors: NOT_FOUND (namespace).
         """

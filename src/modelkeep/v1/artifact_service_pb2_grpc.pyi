@@ -138,8 +138,8 @@ class ArtifactServiceStub:
     CollectGarbage: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]
     """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
     version has a file of it (a deleted version has, for it can be restored), no open upload brings
-    it, and nobody was told within the grace period that it is there: FindMissingBlobs,
-    StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+    it, no model needs it that is to move here (CopyModelBlobs), and nobody was told within the grace
+    period that it is there: FindMissingBlobs, StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
     is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
     Errors: NOT_FOUND (namespace).
     """
@@ -254,8 +254,8 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     CollectGarbage: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.CollectGarbageRequest, _artifact_service_pb2.CollectGarbageResponse]  # type: ignore[assignment]
     """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
     version has a file of it (a deleted version has, for it can be restored), no open upload brings
-    it, and nobody was told within the grace period that it is there: FindMissingBlobs,
-    StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+    it, no model needs it that is to move here (CopyModelBlobs), and nobody was told within the grace
+    period that it is there: FindMissingBlobs, StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
     is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
     Errors: NOT_FOUND (namespace).
     """
@@ -463,8 +463,8 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_artifact_service_pb2.CollectGarbageResponse, _abc.Awaitable[_artifact_service_pb2.CollectGarbageResponse]]:
         """Remove blobs of a namespace that nobody needs, or tell which these are. A blob goes if no
         version has a file of it (a deleted version has, for it can be restored), no open upload brings
-        it, and nobody was told within the grace period that it is there: FindMissingBlobs,
-        StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
+        it, no model needs it that is to move here (CopyModelBlobs), and nobody was told within the grace
+        period that it is there: FindMissingBlobs, StartUpload and BatchWriteBlobs tell so. All this is checked once more under lock before each
         is removed, so it is safe at any time. A call looks at some of the blobs; go on with its token.
         Errors: NOT_FOUND (namespace).
         """
