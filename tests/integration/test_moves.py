@@ -21,6 +21,8 @@ from modelkeep.domain import errors
 from modelkeep.storage import rehoming
 
 LARGE = 12
+VOICE = {"model.bin": bytes(3 << 20), "a.json": b"{}", "b.json": b"[]"}
+_COLLECTABLE = "UPDATE blob SET touched_at = now() - interval '30 days'"
 _WITH_NAMESPACE = """
 SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
@@ -200,23 +202,32 @@ async def test_people_move_a_model_by_one_command(
         async with app.running(config) as endpoint, client.connect(endpoint) as registry:
             await registry.create_namespace(name)
             if name == "research":
-                (tmp_path / "model.bin").write_bytes(bytes(3 << 20))
-                await registry.push(tmp_path / "model.bin", "research/voice@1.0.0")
+                (tmp_path / "voice").mkdir()
+                for path, body in VOICE.items():
+                    (tmp_path / "voice" / path).write_bytes(body)
+                await registry.push(tmp_path / "voice", "research/voice@1.0.0")
     async with app.running(config) as endpoint:
         said = await mv(endpoint, "research/voice", "platform/voice")
         assert said[0] == 0
         assert "research/voice is platform/voice now" in said[1]
-        assert "copying 1 file" in said[2]
+        assert "copying 3 files" in said[2]
+        await leaving.rows(config.database_url, _COLLECTABLE)
         async with client.connect(endpoint) as registry:
             found = await registry.resolve("research/voice@1.0.0")
             assert found.ref == "platform/voice@1.0.0"
+            assert len([one async for one in registry.collect_garbage("research")]) == 3
             await registry.pull("research/voice@1.0.0", tmp_path / "copy")
+            (tmp_path / "voice" / "a.json").write_bytes(b"{ }")
+            pushed = await registry.push(tmp_path / "voice", "research/voice@1.1.0")
+            assert pushed.version.ref == "platform/voice@1.1.0"
+            assert pushed.sent_bytes == 3
         again = await mv(endpoint, "research/voice", "platform/voice")
         assert again[0] == 0
         refused = await mv(endpoint, "platform/voice", "nowhere/voice")
         assert refused[0] != 0
         assert "nowhere" in refused[2]
-    assert (tmp_path / "copy" / "model.bin").read_bytes() == bytes(3 << 20)
+    for path, body in VOICE.items():
+        assert (tmp_path / "copy" / path).read_bytes() == body
 
 
 async def mv(endpoint: str, *words: str) -> tuple[int, str, str]:

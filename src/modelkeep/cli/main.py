@@ -80,7 +80,9 @@ SECTIONS = {
         "rm": lazy.Verb(f"{_HERE}.removal:rm", "Delete a version or a model; it can be restored."),
         "restore": lazy.Verb(f"{_HERE}.removal:restore", "Bring back what was deleted."),
         "purge": lazy.Verb(f"{_HERE}.removal:purge", "Drop a deleted version's content for good."),
-        "mv": lazy.Verb(f"{_HERE}.removal:mv", "Give a model another name."),
+        "mv": lazy.Verb(
+            f"{_HERE}.removal:mv", "Give a model another name, in another namespace too."
+        ),
     },
     "Relate": {
         "lineage": lazy.Verb(f"{_HERE}.lineage:lineage", "Tell what was made from what."),

@@ -128,12 +128,15 @@ class Pull:
         self._order.directory.mkdir(parents=True, exist_ok=True)
         self._order.listener.step_began(progress.Step.FETCH, len(files), total)
         await concurrency.for_each(
-            self._errands(files, limits, fetch_one), _run, at_once=self._order.files_at_once
+            self._errands(version, files, limits, fetch_one),
+            _run,
+            at_once=self._order.files_at_once,
         )
         self._order.listener.step_ended(progress.Step.FETCH)
 
     def _errands(
         self,
+        version: records.Version,
         files: Sequence[records.File],
         limits: batching.Limits,
         fetch_one: Callable[[records.File], Awaitable[None]],
@@ -145,7 +148,7 @@ class Pull:
         together = small_pull.SmallPull(
             small_pull.Settings(
                 connection=self._registry,
-                namespace=self._order.ref.namespace,
+                namespace=refs.parse(version.name).namespace,  # where it is today
                 pool=self._pool,
                 listener=self._order.listener,
                 on_fetched=self._count,

@@ -66,7 +66,8 @@ class ModelCopying:
             async with contextlib.aclosing(crew.copy(found)) as steps:
                 async for _ in steps:
                     yield order.progress
-        yield await self._counted(order)
+        if not order.progress.is_done:
+            yield await self._counted(order)
 
     async def _begun(
         self, caller: callers.Caller, name: names.ModelName, new: names.ModelName
@@ -138,7 +139,8 @@ class _Crew:
         self._work.extend(functools.partial(self._batch, batch) for batch in _batched(small))
         large = [blob for blob in blobs if blob.size_bytes > limits.BATCH_BLOB_BYTES]
         self._work.extend(functools.partial(self._alone, blob) for blob in large)
-        tasks = {asyncio.create_task(self._worker()) for _ in range(_AT_ONCE)}
+        workers = min(_AT_ONCE, len(self._work))
+        tasks = {asyncio.create_task(self._worker()) for _ in range(workers)}
         try:
             while tasks:
                 done, tasks = await asyncio.wait(
