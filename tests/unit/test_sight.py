@@ -25,6 +25,7 @@ LISTED = {
     ("service/lineage.py", "LINK_ORIGINS"),
     ("service/namespaces.py", "LIST_NAMESPACES"),
     ("service/reaping.py", "REAP"),
+    ("service/rehoming.py", "FIND_CYCLE"),
     ("service/repacking.py", "REPACK"),
     ("service/resealing.py", "RESEAL"),
     ("service/scrub.py", "SCRUB"),

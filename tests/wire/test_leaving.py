@@ -334,6 +334,33 @@ async def test_a_base_that_moved_away_is_found_by_the_name_it_had(stubs: wire.St
     await stubs.registry.RestoreVersion(pb.RestoreVersionRequest(name=draft.name))
 
 
+async def test_a_move_closes_no_ring_of_origins(stubs: wire.Stubs, database_url: str) -> None:
+    """Both namespaces have `tickets`: made from our model here, and what it is made from there."""
+    ours, theirs = [(await stubs.ready(await stubs.new_model())).name for _ in range(2)]
+    here, there = leaving.parent_of(ours), leaving.parent_of(theirs)
+    tickets = lineage_pb2.LineageNode(
+        kind=lineage_pb2.LINEAGE_KIND_DATASET, name="tickets", revision="1"
+    )
+
+    def node(name: str) -> lineage_pb2.LineageNode:
+        return lineage_pb2.LineageNode(kind=lineage_pb2.LINEAGE_KIND_VERSION, name=name)
+
+    made = lineage_pb2.LineageLink(source=node(ours), target=tickets, relation="derived")
+    add = lineage_pb2.AddLineageRequest(parent=here, link=made)
+    await stubs.registry.AddLineage(add)
+    await add_link(stubs, there, tickets, theirs)
+    await add_link(stubs, there, node(theirs), ours)
+    old, new = ours.partition("/versions/")[0], f"{there}/models/voice"
+    await leaving.copy(stubs, old, new)
+    assert await leaving.outcome(leaving.move(stubs, old, new)) == "LINEAGE_CYCLE"
+    assert (await version(stubs, ours)).name == ours
+    assert await leaving.strays(database_url) == {}
+    remove = lineage_pb2.RemoveLineageRequest(parent=here, link=made, reason="a ring")
+    await stubs.registry.RemoveLineage(remove)
+    await leaving.move(stubs, old, new)
+    assert {"tickets", theirs} <= await ancestors(stubs, there, f"{new}/versions/1.0.0")
+
+
 async def test_comparisons_by_an_old_name_follow_it(stubs: wire.Stubs) -> None:
     old = await stubs.new_model()
     for number in ("1.0.0", "1.1.0"):

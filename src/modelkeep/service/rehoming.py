@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelkeep.authz import policy
-from modelkeep.domain import errors, events, models, names
+from modelkeep.domain import errors, events, models, names, sight
 from modelkeep.service import changes
 from modelkeep.storage import database
+from modelkeep.storage import lineage as lineage_rows
 from modelkeep.storage import models as model_rows
 from modelkeep.storage import namespaces as namespace_rows
 from modelkeep.storage import protections as protection_rows
@@ -82,10 +83,11 @@ async def rehome(
         StaleEtag: the model is another than the caller has seen.
         AlreadyExists: another model has the new name, or had it.
         FailedPrecondition: something holds it (`require_movable`), or bytes are missing where it
-            is to go (BLOBS_MISSING).
+            is to go (BLOBS_MISSING), or something would be made from itself (LINEAGE_CYCLE).
         PermissionDenied: it stands where the caller could not have it stand there.
     """
     connection = change.connection
+    await lineage_rows.lock(connection)  # first, as who adds a link locks it before versions
     stored = await rows.lock(connection, name)
     changes.require_etag(name, etag, stored.model.etag)
     await _require_none(
@@ -97,6 +99,7 @@ async def rehome(
     await require_movable(change, stored, new, namespace_id)
     await _require_blobs(connection, stored, new, namespace_id)
     await rows.rehome(connection, stored, namespace_id, new)
+    await _require_no_ring(connection, stored, new, namespace_id)
     before: dict[str, events.Json] = {"name": str(name)}
     after: dict[str, events.Json] = {"name": str(new)}
     for resource in (name, new):
@@ -176,6 +179,22 @@ async def _require_blobs(
             reason="BLOBS_MISSING",
             blobs=missing.blobs,
             bytes=missing.size_bytes,
+        )
+
+
+async def _require_no_ring(
+    connection: database.Connection,
+    stored: model_rows.Stored,
+    new: names.ModelName,
+    namespace_id: int,
+) -> None:
+    async with database.widened(connection, sight.Work.FIND_CYCLE):
+        found = await rows.find_some(connection, rows.FIND_RING, stored.model_id, namespace_id)
+    if found:
+        raise errors.FailedPrecondition(
+            f"{found[0]!r} in namespaces/{new.namespace} would be made from itself, by links that "
+            f"{stored.model.name} has to what is called so here; remove one of them first",
+            reason="LINEAGE_CYCLE",
         )
 
 

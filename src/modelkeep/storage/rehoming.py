@@ -151,6 +151,25 @@ RELINK_SOURCES = _relink("target_id", "source_id")
 RELINK_TARGETS = _relink("source_id", "target_id")
 FOLLOW_NODES = f"""
 UPDATE lineage_node SET namespace_id = $2 WHERE namespace_id = $3 AND key IN {_KEYS}"""
+# What two namespaces call by one name becomes one node for what moves, which may close a ring. Only
+# what has something on both sides can be part of one, which is rare.
+FIND_RING = f"""
+WITH RECURSIVE asked AS (
+    SELECT DISTINCT o.node_id, o.name
+    FROM lineage_node v JOIN lineage_edge e ON v.node_id IN (e.source_id, e.target_id)
+    JOIN lineage_node o ON o.node_id = CASE v.node_id WHEN e.source_id THEN e.target_id
+        ELSE e.source_id END
+    WHERE v.namespace_id = $2 AND v.key IN {_KEYS} AND o.namespace_id = $2 AND o.version_id IS NULL
+    AND EXISTS (SELECT FROM lineage_edge b WHERE b.target_id = o.node_id)
+    AND EXISTS (SELECT FROM lineage_edge b WHERE b.source_id = o.node_id)),
+reached (start_id, node_id) AS (
+    SELECT a.node_id, a.node_id FROM asked a
+    UNION
+    SELECT r.start_id, e.target_id FROM reached r JOIN lineage_edge e ON e.source_id = r.node_id)
+SELECT a.name FROM asked a WHERE EXISTS (
+    SELECT FROM reached r JOIN lineage_edge e ON e.source_id = r.node_id
+    WHERE r.start_id = a.node_id AND e.target_id = a.node_id)
+ORDER BY a.name LIMIT 1"""
 
 _LINKS = (ADD_ORIGINS, RELINK_SOURCES, RELINK_TARGETS, FOLLOW_NODES)
 _IN_ORDER = (

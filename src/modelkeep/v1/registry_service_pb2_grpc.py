@@ -341,9 +341,9 @@ class RegistryServiceServicer:
         NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
         (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
         on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
-        have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
-        gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
-        (QUOTA_EXCEEDED).
+        have (ENVIRONMENT_MISSING), a link by which something there would be made from itself
+        (LINEAGE_CYCLE). A caller who could not have it stand there as it stands here (stages, gates,
+        protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED (QUOTA_EXCEEDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -88,9 +88,9 @@ class RegistryServiceStub:
     NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
     (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
     on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
-    have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
-    gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
-    (QUOTA_EXCEEDED).
+    have (ENVIRONMENT_MISSING), a link by which something there would be made from itself
+    (LINEAGE_CYCLE). A caller who could not have it stand there as it stands here (stages, gates,
+    protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED (QUOTA_EXCEEDED).
     """
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
@@ -255,9 +255,9 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
     (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
     on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
-    have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
-    gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
-    (QUOTA_EXCEEDED).
+    have (ENVIRONMENT_MISSING), a link by which something there would be made from itself
+    (LINEAGE_CYCLE). A caller who could not have it stand there as it stands here (stages, gates,
+    protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED (QUOTA_EXCEEDED).
     """
     CreateVersion: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.CreateVersionRequest, _registry_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """Reserve a version as a draft, with its description; its files follow through ArtifactService
@@ -497,9 +497,9 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND. What holds it in its namespace is FAILED_PRECONDITION, and named: drafts
         (MODEL_HAS_DRAFTS), open transitions (MODEL_HAS_TRANSITIONS), what runs (MODEL_DEPLOYED), roles
         on the model (MODEL_HAS_BINDINGS), an environment it ran in that the other namespace does not
-        have (ENVIRONMENT_MISSING). A caller who could not have it stand there as it stands here (stages,
-        gates, protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED
-        (QUOTA_EXCEEDED).
+        have (ENVIRONMENT_MISSING), a link by which something there would be made from itself
+        (LINEAGE_CYCLE). A caller who could not have it stand there as it stands here (stages, gates,
+        protected aliases, pickles) gets PERMISSION_DENIED. Also: RESOURCE_EXHAUSTED (QUOTA_EXCEEDED).
         """
 
     @_abc_1.abstractmethod
