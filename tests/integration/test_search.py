@@ -160,10 +160,16 @@ async def test_a_search_that_takes_too_long_says_what_would_help(
             ALTER TABLE version ENABLE TRIGGER USER"""
         )
     wanted = filters.Search(filter_text.parse("source.repository:nowhere AND NOT labels.b:*"))
-    with pytest.raises(
-        errors.DeadlineExceeded, match=r"no index serves source\.repository"
-    ) as told:
-        await service.search(uploading.CALLER, searching.NAMESPACE, wanted, pages.PageRequest())
-    assert told.value.reason == "SEARCH_TOO_BROAD"
+    failure: errors.ModelkeepError = errors.Unavailable("not asked")
+    for _ in range(10):
+        with pytest.raises((errors.DeadlineExceeded, errors.Unavailable)) as told:
+            await service.search(uploading.CALLER, searching.NAMESPACE, wanted, pages.PageRequest())
+        failure = told.value
+        # In so short a time it may be over just after a statement was described, when the driver
+        # listens for nothing and takes what comes for the end of the connection.
+        if isinstance(failure, errors.DeadlineExceeded):
+            break
+    assert failure.reason == "SEARCH_TOO_BROAD"
+    assert "no index serves source.repository" in failure.message
     # The connection is as good as before.
     assert len(await found(db, filter_text.parse("create_time > 2020-01-01 AND version < 3.0.0")))
