@@ -94,7 +94,11 @@ class Crew:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self.restarts += 1
             began_s = time.monotonic()
-            worker = await self._spawn(number)
+            try:
+                worker = await self._spawn(number)
+            except OSError as error:  # no memory or no processes just now: the others go on
+                _log.error("worker.not_started", worker=number, error=str(error))
+                continue
             await self._until_ready(number, worker)
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
